@@ -1,0 +1,39 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow parity lint format clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed; this is %s. Name another with `make PYTHON=python3.12 ...`" % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[weights,test,lint]'
+	touch $@
+
+demo: $(VENV)/.ready
+	$(BIN)/vissum demo
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest -m 'not slow and not parity'
+
+test-slow: $(VENV)/.ready
+	$(BIN)/python -m pytest -m slow
+
+parity: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[parity]'
+	$(BIN)/python -m pytest -m parity
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+format: $(VENV)/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

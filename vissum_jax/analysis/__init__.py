@@ -1,0 +1,1 @@
+"""What the summaries are worth: measures on finished results."""

@@ -1,0 +1,1 @@
+"""Masks: presets, objective, optimiser, measures."""

@@ -1,0 +1,1 @@
+"""Stage-neutral JAX kernels: each takes one example, callers batch with vmap."""

@@ -1,0 +1,1 @@
+"""Regions and object proposals on the host."""

@@ -1,0 +1,1 @@
+"""Manifest, shards and resume: the run engine, which knows no algorithm."""

@@ -1,0 +1,1 @@
+"""From a similarity matrix to visual summaries."""
