@@ -1,8 +1,8 @@
 """Write vissum_jax/models/resources/imagenet_classes.tsv: index, WordNet id and name of every ImageNet class.
 
-The index of a class in every public ImageNet network is the rank of its WordNet id. The ids come from the list
-that tensorflow-datasets carries; an id is a part of speech and an offset into WordNet 3.0's `data.noun`, whose
-entry names the class: the first word of the synset.
+The index of a class in every public ImageNet network is the rank of its WordNet id. The ids come from the
+list that tensorflow-datasets carries; an id is a part of speech and an offset into WordNet 3.0's `data.noun`,
+whose entry names the class: the first word of the synset.
 
 WordNet 3.0 comes, for example, as Debian's package `wordnet-base`:
 
@@ -15,7 +15,9 @@ import importlib.util
 from pathlib import Path
 
 DESTINATION = Path(__file__).parents[1] / "vissum_jax" / "models" / "resources" / "imagenet_classes.tsv"
-FIRST_WORD = 4  # fields of a synset's line: offset, lexicographer file, part of speech, word count, first word
+FIRST_WORD = (
+    4  # fields of a synset's line: offset, lexicographer file, part of speech, word count, first word
+)
 
 
 def imagenet_ids() -> list[str]:
@@ -42,10 +44,16 @@ def first_words(data_noun: Path) -> dict[str, str]:
 
 def main() -> None:
     """Read both sources and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="folder of data.noun")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="folder of data.noun"
+    )
     words = first_words(parser.parse_args().wordnet / "data.noun")
-    rows = [f"{index}\t{wordnet_id}\t{words[wordnet_id]}\n" for index, wordnet_id in enumerate(imagenet_ids())]
+    rows = [
+        f"{index}\t{wordnet_id}\t{words[wordnet_id]}\n" for index, wordnet_id in enumerate(imagenet_ids())
+    ]
     DESTINATION.write_text("index\twordnet_id\tname\n" + "".join(rows))
 
 

@@ -1,1 +1,19 @@
 """Networks, their checkpoints and the registry: the only user of Flax."""
+
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+if TYPE_CHECKING:
+    from vissum_jax.models.imagenet import imagenet_classes
+    from vissum_jax.models.registry import ARCHITECTURES, init_classifier, load_classifier, save_weights
+
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "imagenet": ["imagenet_classes"],
+        "registry": ["ARCHITECTURES", "init_classifier", "load_classifier", "save_weights"],
+    },
+)
+
+__all__ = ["ARCHITECTURES", "imagenet_classes", "init_classifier", "load_classifier", "save_weights"]

@@ -1,0 +1,121 @@
+"""GoogLeNet (Szegedy et al. 2015) as trained with Caffe: no batch normalisation, no auxiliary heads."""
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from vissum_jax.models.architecture import Activation, Architecture
+from vissum_jax.models.keys import ConvKeys, KeyMap, LinearKeys
+from vissum_jax.models.layers import Conv, Linear, Normalization, global_average
+from vissum_jax.ops.normalization import local_response_normalization
+from vissum_jax.ops.pooling import ceil_padding, max_pool
+
+# Outputs of an inception module: 1x1; the 3x3 branch's reduction, 3x3; the same for 5x5; pool projection.
+_INCEPTIONS = {
+    "3a": (64, 96, 128, 16, 32, 32),
+    "3b": (128, 128, 192, 32, 96, 64),
+    "4a": (192, 96, 208, 16, 48, 64),
+    "4b": (160, 112, 224, 24, 64, 64),
+    "4c": (128, 128, 256, 24, 64, 64),
+    "4d": (112, 144, 288, 32, 64, 64),
+    "4e": (256, 160, 320, 32, 128, 128),
+    "5a": (256, 160, 320, 32, 128, 128),
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+_POOLED_BEFORE = ("4a", "5a")
+_BRANCHES = {
+    "conv_1x1": "1x1",
+    "reduce_3x3": "3x3_reduce",
+    "conv_3x3": "3x3",
+    "reduce_5x5": "5x5_reduce",
+    "conv_5x5": "5x5",
+    "pool_proj": "pool_proj",
+}
+
+
+class Inception(nnx.Module):
+    """Four branches of different receptive fields, concatenated."""
+
+    def __init__(self, inputs: int, widths: tuple[int, ...], *, activation: Activation, rngs: nnx.Rngs):
+        conv_1x1, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, pool_proj = widths
+        self.conv_1x1 = Conv(inputs, conv_1x1, 1, rngs=rngs)
+        self.reduce_3x3 = Conv(inputs, reduce_3x3, 1, rngs=rngs)
+        self.conv_3x3 = Conv(reduce_3x3, conv_3x3, 3, rngs=rngs)
+        self.reduce_5x5 = Conv(inputs, reduce_5x5, 1, rngs=rngs)
+        self.conv_5x5 = Conv(reduce_5x5, conv_5x5, 5, rngs=rngs)
+        self.pool_proj = Conv(inputs, pool_proj, 1, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
+        """Concatenate the branches: 1x1, 3x3, 5x5, pool."""
+        act = self.activation
+        branches = (
+            act(self.conv_1x1(x)),
+            act(self.conv_3x3(act(self.reduce_3x3(x)))),
+            act(self.conv_5x5(act(self.reduce_5x5(x)))),
+            act(self.pool_proj(max_pool(x, window=3, stride=1, padding="SAME"))),
+        )
+        return jnp.concatenate(branches, axis=-1)
+
+
+class GoogLeNet(nnx.Module):
+    """GoogLeNet for inputs of 224 x 224."""
+
+    def __init__(self, *, num_classes: int, activation: Activation, rngs: nnx.Rngs):
+        self.conv1 = Conv(3, 64, 7, stride=2, padding=((3, 3), (3, 3)), rngs=rngs)
+        self.conv2_reduce = Conv(64, 64, 1, rngs=rngs)
+        self.conv2 = Conv(64, 192, 3, rngs=rngs)
+        channels = 192
+        for name, widths in _INCEPTIONS.items():
+            setattr(self, f"inception_{name}", Inception(channels, widths, activation=activation, rngs=rngs))
+            channels = widths[0] + widths[2] + widths[4] + widths[5]
+        self.classifier = Linear(channels, num_classes, rngs=rngs)
+        self.activation = activation
+
+    def __call__(self, x: Float[Array, "b 224 224 3"]) -> tuple[Float[Array, "b classes"], dict[str, Array]]:
+        """Logits and endpoints."""
+        endpoints = {}
+        endpoints["conv1"] = x = self.activation(self.conv1(x))
+        x = _normalize(_halve(x))
+        endpoints["conv2_reduce"] = x = self.activation(self.conv2_reduce(x))
+        endpoints["conv2"] = x = self.activation(self.conv2(x))
+        x = _halve(_normalize(x))
+        for name in _INCEPTIONS:
+            if name in _POOLED_BEFORE:
+                x = _halve(x)
+            endpoints[f"inception_{name}"] = x = getattr(self, f"inception_{name}")(x)
+        endpoints["pooled"] = x = global_average(x)
+        return self.classifier(x), endpoints
+
+
+def _halve(x: Float[Array, "b h w c"]) -> Float[Array, "b half_h half_w c"]:
+    return max_pool(x, window=3, stride=2, padding=ceil_padding(x.shape[1:3], window=3, stride=2))
+
+
+def _normalize(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    return local_response_normalization(x, window=5, alpha=1e-4, beta=0.75, bias=1.0)
+
+
+def key_map() -> KeyMap:
+    """Keys of the BVLC model."""
+    names = {"conv1": "conv1/7x7_s2", "conv2_reduce": "conv2/3x3_reduce", "conv2": "conv2/3x3"}
+    for inception in _INCEPTIONS:
+        for branch, name in _BRANCHES.items():
+            names[f"inception_{inception}.{branch}"] = f"inception_{inception}/{name}"
+    convolutions = {path: ConvKeys(f"{name}/weight", f"{name}/bias") for path, name in names.items()}
+    return convolutions | {"classifier": LinearKeys("loss3/classifier/weight", "loss3/classifier/bias")}
+
+
+GOOGLENET_BVLC = Architecture(
+    name="googlenet-bvlc",
+    build=GoogLeNet,
+    head="classifier",
+    input_size=224,
+    resize_short_side=256,
+    feature_endpoint="pooled",
+    normalization=Normalization(mean=(104.0, 117.0, 123.0), bgr=True),
+    key_map=key_map,
+    known_top1=0.687,
+    source="the Caffe model bvlc_googlenet, as .npz with keys like conv1/7x7_s2/weight",
+    licence="unrestricted use",
+)

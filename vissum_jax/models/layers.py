@@ -1,0 +1,73 @@
+"""The layers that networks are made of, over the kernels of `ops`."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from vissum_jax.ops.conv import Padding, conv2d
+
+
+class Conv(nnx.Module):
+    """Convolution with bias; batch normalisation of a checkpoint is folded into both (see `keys`)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        *,
+        stride: int = 1,
+        padding: Padding = "SAME",
+        groups: int = 1,
+        rngs: nnx.Rngs,
+    ):
+        shape = (size, size, inputs // groups, outputs)
+        self.kernel = nnx.Param(jax.nn.initializers.he_normal()(rngs.params(), shape))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+        self.stride = stride
+        self.padding = padding
+
+    def __call__(self, images: Float[Array, "b h w i"]) -> Float[Array, "b out_h out_w o"]:
+        """Convolve and add the bias."""
+        return conv2d(images, self.kernel[...], stride=self.stride, padding=self.padding) + self.bias[...]
+
+
+class Linear(nnx.Module):
+    """Fully connected layer with bias."""
+
+    def __init__(self, inputs: int, outputs: int, *, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(jax.nn.initializers.lecun_normal()(rngs.params(), (inputs, outputs)))
+        self.bias = nnx.Param(jnp.zeros(outputs))
+
+    def __call__(self, features: Float[Array, "b i"]) -> Float[Array, "b o"]:
+        """Multiply and add the bias."""
+        return features @ self.kernel[...] + self.bias[...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """What a network expects at its input: (255 image - mean) / scale per channel.
+
+    Attributes:
+        mean: Subtracted, in 0..255, in the network's channel order.
+        scale: Divided by, in 0..255.
+        bgr: Whether the network's channels are blue, green, red.
+    """
+
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    bgr: bool = False
+
+    def __call__(self, images: Float[Array, "b h w 3"]) -> Float[Array, "b h w 3"]:
+        """Turn RGB images in [0, 1] into the network's input."""
+        ordered = images[..., ::-1] if self.bgr else images
+        scale = jnp.asarray(self.scale, images.dtype)
+        return ordered * (255 / scale) - jnp.asarray(self.mean, images.dtype) / scale
+
+
+def global_average(images: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
+    """Mean over all pixels."""
+    return images.mean(axis=(1, 2))
