@@ -4,5 +4,12 @@ import lazy_loader
 
 from vissum_jax._version import __version__
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ = [*__all__, "__version__"]
+__getattr__, __dir__, _names = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "models": ["load_classifier"],
+        "pipeline": ["extract_masks", "summarize"],
+        "types": ["Classifier", "ClassifierSpec", "MaskBatch", "Outputs", "Summary"],
+    },
+)
+__all__ = [*_names, "__version__"]  # noqa: PLE0604

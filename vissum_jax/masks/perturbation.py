@@ -1,0 +1,99 @@
+"""How a mask destroys image content: Phi(x; m) in VS 3.1.
+
+A perturbation is a frozen configuration with two pure methods: `prepare` does once what depends on the
+image alone, `apply` is evaluated at every step and differentiable in the mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vissum_jax.ops.blur import ScaleSpaceConfig, gaussian_blur, scale_space, varying_blur
+
+
+class Perturbation(Protocol):
+    """What an objective needs of a perturbation."""
+
+    def prepare(self, image: Float[Array, "h w 3"]) -> Array:
+        """Compute what `apply` needs of the image; done once per image."""
+        ...
+
+    def apply(
+        self, image: Float[Array, "h w 3"], prepared: Array, mask: Float[Array, "h w"]
+    ) -> Float[Array, "h w 3"]:
+        """Perturb the image where the mask is below 1."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaryingBlur:
+    """Blur each pixel with sigma(u) = sigma_max (1 - m(u)) (VS 3.1, with the sign of its text).
+
+    VS prints sigma = sigma_0 m(u) beside the penalty ||1 - m||; with m = 1 meaning *keep* that is a slip.
+
+    Attributes:
+        scale: Widths of the scale space that is interpolated; `scale.sigma_max` is VS's sigma_0 = 10 px.
+    """
+
+    scale: ScaleSpaceConfig = field(default_factory=ScaleSpaceConfig)
+
+    def prepare(self, image: Float[Array, "h w 3"]) -> Float[Array, "levels+1 h w 3"]:
+        """Blur the image at every width of the scale space."""
+        return scale_space(image, self.scale)
+
+    def apply(
+        self,
+        image: Float[Array, "h w 3"],
+        prepared: Float[Array, "levels+1 h w 3"],
+        mask: Float[Array, "h w"],
+    ) -> Float[Array, "h w 3"]:
+        """Interpolate the scale space at sigma_max (1 - m)."""
+        del image  # level 0 of the scale space
+        return varying_blur(prepared, self.scale.sigma_max * (1.0 - mask), self.scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlurBlend:
+    """Blend with one blurred image: m x + (1 - m) b.
+
+    Two uses. With the 11-tap kernel of VS's released code it is what that code computes in place of the
+    varying blur (truncation makes its effective width 3.1 px). With the full kernel and a *binary* mask it
+    equals the varying blur at {0, sigma}, at the cost of one blurred image and with a gradient that does not
+    vanish at m = 1.
+
+    Attributes:
+        sigma: Width of the Gaussian in pixels.
+        radius: Taps on each side of the kernel, or None for all that matter.
+    """
+
+    sigma: float = 10.0
+    radius: int | None = None
+
+    def prepare(self, image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
+        """Blur the image once."""
+        return gaussian_blur(image, self.sigma, radius=self.radius)
+
+    def apply(
+        self, image: Float[Array, "h w 3"], prepared: Float[Array, "h w 3"], mask: Float[Array, "h w"]
+    ) -> Float[Array, "h w 3"]:
+        """Blend the image with its blurred version."""
+        return prepared + mask[..., None] * (image - prepared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanColour:
+    """Blend with the image's mean colour: no structure and no local colour is left."""
+
+    def prepare(self, image: Float[Array, "h w 3"]) -> Float[Array, "1 1 3"]:
+        """Average over the image."""
+        return jnp.mean(image, axis=(0, 1), keepdims=True)
+
+    def apply(
+        self, image: Float[Array, "h w 3"], prepared: Float[Array, "1 1 3"], mask: Float[Array, "h w"]
+    ) -> Float[Array, "h w 3"]:
+        """Blend the image with its mean colour."""
+        return prepared + mask[..., None] * (image - prepared)
