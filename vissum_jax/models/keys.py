@@ -141,8 +141,8 @@ def convert_arrays(
         ValueError: If keys are missing or left over, or shapes, number types or numbers are wrong.
     """
     expected: dict[str, Shape] = {}
-    for path, layer in layers.items():
-        expected |= key_map[path].shapes(layer)
+    for path, keys in key_map.items():
+        expected |= keys.shapes(layers[path])
     given = {key: array for key, array in arrays.items() if not key.endswith(tuple(ignore))}
     problems = []
     if missing := [key for key in expected if key not in given]:
@@ -161,8 +161,8 @@ def convert_arrays(
     if problems:
         raise ValueError("; ".join(problems))
     return {
-        path: {name: np.asarray(array, np.float32) for name, array in key_map[path].convert(given).items()}
-        for path in layers
+        path: {name: np.asarray(array, np.float32) for name, array in keys.convert(given).items()}
+        for path, keys in key_map.items()
     }
 
 

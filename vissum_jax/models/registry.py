@@ -189,7 +189,7 @@ def _class_names(
         return imagenet.names, imagenet.wordnet_ids
     if len(names) != num_classes:
         raise ValueError(
-            f"`class_names` must name the {num_classes} classes of {path}, got {len(names)} names."
+            f"`class_names` must hold {num_classes} names, one per class of {path}, got {len(names)}."
         )
     return names, imagenet.wordnet_ids if names == imagenet.names else ()
 

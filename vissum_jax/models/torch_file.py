@@ -2,8 +2,8 @@
 
 Such a file is a pickle, and a pickle is a program. The unpickler here knows two functions (put a tensor
 together) and the names of the number types; any other name ends the reading before anything is called.
-Tensors come into being only afterwards, from checked sizes. Both layouts of `torch.save` are read: the zip archive
-(PyTorch >= 1.6) and the older sequence of pickles followed by raw storages.
+Tensors come into being only afterwards, from checked sizes. Both layouts of `torch.save` are read: the zip
+archive (PyTorch >= 1.6) and the older sequence of pickles followed by raw storages.
 """
 
 import math

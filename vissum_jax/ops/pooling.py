@@ -62,7 +62,7 @@ def ceil_padding(
         outputs = -(-(length + 2 * padding - window) // stride) + 1
         if (outputs - 1) * stride >= length + padding:
             outputs -= 1
-        return (outputs - 1) * stride + window - length - padding
+        return max(0, (outputs - 1) * stride + window - length - padding)
 
     return (padding, far(size[0])), (padding, far(size[1]))
 
