@@ -154,7 +154,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path):
 def test_a_truncated_npz_is_refused(weights: Path, share: float):
     content = weights.read_bytes()
     weights.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match="cannot be read as weights .* damaged or incomplete"):
+    with pytest.raises(ValueError, match=r"cannot be read as weights .* damaged or incomplete"):
         load_classifier("flowernet", weights=weights)
 
 
