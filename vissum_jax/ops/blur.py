@@ -10,21 +10,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 _TAIL = 6.0  # kernels are cut where the Gaussian has fallen to exp(-18)
+_SAMPLED_BELOW = 1.0  # pixels: from here on a sampled Gaussian has the width of the continuous one
+_POINT = 0.1  # pixels: up to here a sampled Gaussian is a single pixel, to 20 digits
+_OFFSETS = 5  # samples on each side that matter below _SAMPLED_BELOW
+_HALVINGS = 60  # bits of a float64 and some more
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScaleSpaceConfig:
-    """Widths of a scale space: ``sigma_k = onset * sinh(k * step)``, ``sigma_0 = 0``, k = 0..levels-1.
+    """Widths of a scale space: level k has the effective width ``onset * sinh(k * step)``, k = 0..levels-1.
 
-    The widths grow linearly near zero and geometrically above `onset`. Because sinh is odd and a Gaussian
-    blur is even in its width, the scale space continues smoothly to k < 0 by reflection, which a cubic
-    interpolation uses at its lower end; one level above `sigma_max` serves it at the upper end.
+    The effective width (`effective_width`) is that of the kernel as sampled on the pixels: it differs from
+    sigma below 0.7 px, where the samples change in a manner exp(-1 / 2 sigma^2) that no polynomial in sigma
+    follows; in the effective width every blurred pixel is smooth and even down to 0. The widths grow linearly
+    near zero and geometrically above `onset`. Being even, the scale space continues smoothly to k < 0 by
+    reflection, which a cubic interpolation uses at its lower end; one level above `sigma_max` serves it at the
+    upper end.
+
+    The defaults keep, on photographs and at any single width in [0, 10] px, the largest error against the
+    direct sum at 1.1 / 255 and the root of the mean square at 0.16 / 255 (worst of 18 photographs and 123
+    widths; on uniform noise 2.2 and 0.60). Interpolated in sigma itself, 12 levels reach 2.0 and 0.38 at best.
 
     Attributes:
         sigma_max: Largest width that can be asked for, in pixels (sigma_0 in VS 3.1).
@@ -33,13 +45,13 @@ class ScaleSpaceConfig:
     """
 
     sigma_max: float = 10.0
-    levels: int = 10
-    onset: float = 0.3
+    levels: int = 12
+    onset: float = 0.35
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if not self.sigma_max > 0:
-            raise ValueError(f"`sigma_max` must be positive, got {self.sigma_max}.")
+        if not self.sigma_max >= _SAMPLED_BELOW:
+            raise ValueError(f"`sigma_max` must be at least {_SAMPLED_BELOW}, got {self.sigma_max}.")
         if self.levels < 3:
             raise ValueError(f"`levels` must be at least 3, got {self.levels}.")
         if not self.onset > 0:
@@ -47,13 +59,37 @@ class ScaleSpaceConfig:
 
     @property
     def step(self) -> float:
-        """Distance of two levels in the coordinate ``asinh(sigma / onset)``."""
+        """Distance of two levels in the coordinate ``asinh(effective width / onset)``."""
         return float(np.arcsinh(self.sigma_max / self.onset)) / (self.levels - 1)
 
     @property
     def sigmas(self) -> tuple[float, ...]:
         """The `levels` widths and the one above `sigma_max`, in pixels."""
-        return tuple(float(self.onset * np.sinh(k * self.step)) for k in range(self.levels + 1))
+        widths = self.onset * np.sinh(np.arange(1, self.levels + 1) * self.step)
+        low, high = np.zeros_like(widths), np.maximum(widths, _SAMPLED_BELOW)
+        for _ in range(_HALVINGS):  # effective_width increases with sigma and nowhere exceeds it
+            middle = 0.5 * (low + high)
+            below = effective_width(middle, np) < widths
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return (0.0, *high.tolist())
+
+
+def effective_width(sigma: Float[Array | np.ndarray, "*n"], xp: ModuleType = jnp) -> Float[Array | np.ndarray, "*n"]:
+    """Standard deviation of the sampled Gaussian, sqrt(sum_d d^2 g_sigma(d) / sum_d g_sigma(d)), in pixels.
+
+    With q = exp(-1 / 2 sigma^2) it is ``sqrt(2 (q + 4 q^4 + 9 q^9 + ..) / (1 + 2 q + 2 q^4 + ..))`` and, from
+    1 px on, sigma itself to seven digits. Factored so that its derivative at 0 is 0, not undefined.
+
+    Args:
+        sigma: Width before sampling, in pixels; negative ones count as 0.
+        xp: The array module, NumPy or JAX's.
+    """
+    sampled = xp.clip(sigma, _POINT, _SAMPLED_BELOW)
+    q = xp.exp(-0.5 / sampled**2)
+    offsets = range(1, _OFFSETS + 1)
+    moment = sum(d**2 * q ** (d**2 - 1) for d in offsets)
+    mass = 0.5 + sum(q ** (d**2) for d in offsets)
+    return xp.where(sigma < _SAMPLED_BELOW, xp.exp(-0.25 / sampled**2) * xp.sqrt(moment / mass), sigma)
 
 
 def reflect_index(index: np.ndarray, size: int) -> np.ndarray:
@@ -93,9 +129,7 @@ def gaussian_matrix(size: int, sigma: float, radius: int | None = None) -> Float
     return kernel_matrix(gaussian_kernel(sigma, radius), size).astype(np.float32)
 
 
-def gaussian_blur(
-    image: Float[Array, "h w *c"], sigma: float, *, radius: int | None = None
-) -> Float[Array, "h w *c"]:
+def gaussian_blur(image: Float[Array, "h w *c"], sigma: float, *, radius: int | None = None) -> Float[Array, "h w *c"]:
     """Blur an image by one Gaussian with reflected borders.
 
     Equals ``scipy.ndimage.gaussian_filter(mode="reflect")`` up to where the kernel is cut.
@@ -117,7 +151,7 @@ def varying_blur(
 ) -> Float[Array, "h w c"]:
     """Blur every pixel by its own width: Phi(u) = sum_v g_{sigma(u)}(v - u) x(v) (VS 3.1).
 
-    Interpolates the scale space by Catmull-Rom cubics in asinh(sigma / onset): exact at the levels, once
+    Interpolates the scale space by Catmull-Rom cubics in asinh(effective width / onset): exact at the levels, once
     continuously differentiable in sigma. All levels are weighted and summed rather than four gathered: the
     sum is a single pass over memory on every backend and its gradient needs no scatter.
 
@@ -126,8 +160,9 @@ def varying_blur(
         sigma: Width at each pixel, in [0, sigma_max]; values outside are clipped.
         config: The scale space's widths.
     """
-    sigma = jnp.clip(sigma, 0.0, config.sigma_max)
-    position = jnp.arcsinh(sigma / config.onset) / config.step
+    # Not jnp.clip, which halves the gradient at the bound itself, where binary masks are.
+    sigma = jnp.where(sigma > config.sigma_max, config.sigma_max, sigma)
+    position = jnp.arcsinh(effective_width(sigma) / config.onset) / config.step
     result = jnp.zeros_like(levels[0])
     for k in range(config.levels + 1):
         weight = _catmull_rom(position - k)
