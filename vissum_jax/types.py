@@ -155,31 +155,39 @@ class MaskBatch:
     salient: Bool[np.ndarray, "n h w"]
     status: tuple[MaskStatus, ...]
     reason: tuple[str, ...]
-    class_index: Int[np.ndarray, "n"]
-    predicted_index: Int[np.ndarray, "n"]
-    p_original: Float[np.ndarray, "n"]
-    p_soft: Float[np.ndarray, "n"]
-    p_binary: Float[np.ndarray, "n"]
-    area: Float[np.ndarray, "n"]
-    transfer_drop: Float[np.ndarray, "n"]
-    components: Int[np.ndarray, "n"]
-    passes: Int[np.ndarray, "n"]
+    class_index: Int[np.ndarray, n]
+    predicted_index: Int[np.ndarray, n]
+    p_original: Float[np.ndarray, n]
+    p_soft: Float[np.ndarray, n]
+    p_binary: Float[np.ndarray, n]
+    area: Float[np.ndarray, n]
+    transfer_drop: Float[np.ndarray, n]
+    components: Int[np.ndarray, n]
+    passes: Int[np.ndarray, n]
 
     def __len__(self) -> int:
         return len(self.status)
 
+    def select(self, rows: Int[np.ndarray, k]) -> MaskBatch:
+        """Some of the images, in the order given."""
+        values: dict[str, Any] = {
+            name: tuple(column[row] for row in rows) if isinstance(column, tuple) else column[rows]
+            for name, column in vars(self).items()
+        }
+        return MaskBatch(**values)
+
     @property
-    def has_mask(self) -> Bool[np.ndarray, "n"]:
+    def has_mask(self) -> Bool[np.ndarray, n]:
         """Rows that hold a mask."""
         return np.array([status in HAS_MASK for status in self.status], dtype=bool)
 
     @property
-    def drop_soft(self) -> Float[np.ndarray, "n"]:
+    def drop_soft(self) -> Float[np.ndarray, n]:
         """(p0 - p1) / p0 with the continuous mask (VS 4.1)."""
         return (self.p_original - self.p_soft) / self.p_original
 
     @property
-    def drop_binary(self) -> Float[np.ndarray, "n"]:
+    def drop_binary(self) -> Float[np.ndarray, n]:
         """(p0 - p1) / p0 with the binary mask (VS 4.1)."""
         return (self.p_original - self.p_binary) / self.p_original
 

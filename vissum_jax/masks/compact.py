@@ -79,9 +79,7 @@ def level_set(field: Float[Array, "h w"], area: Float[Array, ""], softness: floa
     return 1.0 - (soft + jax.lax.stop_gradient(hard - soft))
 
 
-def soft_level_set(
-    ranking: Float[Array, "h w"], area: Float[Array, ""], softness: float
-) -> Float[Array, "h w"]:
+def soft_level_set(ranking: Float[Array, "h w"], area: Float[Array, ""], softness: float) -> Float[Array, "h w"]:
     """Continuous mask whose value is below 1/2 exactly on the binary one."""
     return jax.nn.sigmoid((threshold_at(ranking, area) - ranking) / softness)
 
@@ -149,9 +147,7 @@ def note(
 
 def select(rows: Bool[Array, b], new: Search, old: Search) -> Search:
     """Rows of `new` where `rows` is true, of `old` elsewhere."""
-    return jax.tree.map(
-        lambda n, o: jnp.where(rows.reshape(rows.shape + (1,) * (n.ndim - 1)), n, o), new, old
-    )
+    return jax.tree.map(lambda n, o: jnp.where(rows.reshape(rows.shape + (1,) * (n.ndim - 1)), n, o), new, old)
 
 
 def search(
@@ -262,9 +258,7 @@ def search(
         low = jnp.where(number % config.last_bisections == 0, 0.5 * state.best_area, low)
         middle = 0.5 * (low + state.best_area)
         excess = excess_at(candidate, middle)
-        return jnp.where(excess <= 0.0, low, middle), note(
-            state, candidate, excess, middle, config.improvement
-        )
+        return jnp.where(excess <= 0.0, low, middle), note(state, candidate, excess, middle, config.improvement)
 
     halvings = 2 * config.last_bisections
     _, state = jax.lax.fori_loop(0, halvings, last_halving, (0.5 * state.best_area, state))

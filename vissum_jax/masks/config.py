@@ -202,9 +202,7 @@ class CompactConfig:
 MaskConfig = PhasedConfig | CompactConfig
 
 _AUTHORS_BLEND = BlurBlend(sigma=10.0, radius=5)
-_COARSE = PhaseConfig(
-    iterations=300, area_weight=0.01, tv_weight=1e-4, crisp_weight=0.0, grid=28, smoothing_sigma=5.0
-)
+_COARSE = PhaseConfig(iterations=300, area_weight=0.01, tv_weight=1e-4, crisp_weight=0.0, grid=28, smoothing_sigma=5.0)
 _CRISP_WEIGHTS = {"iterations": 150, "area_weight": 0.01, "tv_weight": 1.0, "crisp_weight": 2.0}
 
 PRESETS: dict[str, MaskConfig] = {

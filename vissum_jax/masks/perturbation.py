@@ -22,9 +22,7 @@ class Perturbation(Protocol):
         """Compute what `apply` needs of the image; done once per image."""
         ...
 
-    def apply(
-        self, image: Float[Array, "h w 3"], prepared: Array, mask: Float[Array, "h w"]
-    ) -> Float[Array, "h w 3"]:
+    def apply(self, image: Float[Array, "h w 3"], prepared: Array, mask: Float[Array, "h w"]) -> Float[Array, "h w 3"]:
         """Perturb the image where the mask is below 1."""
         ...
 

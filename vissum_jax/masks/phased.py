@@ -91,7 +91,7 @@ def minimise(
         def step(_: int, carry: tuple[Array, optax.OptState]) -> tuple[Array, optax.OptState]:
             values, state = carry
             updates, state = optimiser.update(jax.grad(objective)(values, phase), state)
-            return jnp.clip(values + updates, 0.0, 1.0), state
+            return jax.tree.map(lambda v, u: jnp.clip(v + u, 0.0, 1.0), values, updates), state
 
         return jax.lax.fori_loop(0, phase.iterations, step, (start, optimiser.init(start)))[0]
 

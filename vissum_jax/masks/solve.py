@@ -74,9 +74,7 @@ def solve(
     binary = 1.0 - salient
 
     def perturbed(perturbation: Perturbation, masks: Array) -> Array:
-        return jax.vmap(lambda image, mask: perturbation.apply(image, perturbation.prepare(image), mask))(
-            x, masks
-        )
+        return jax.vmap(lambda image, mask: perturbation.apply(image, perturbation.prepare(image), mask))(x, masks)
 
     # One loop over the four judgements: a network's program is compiled once for all of them.
     variants = jnp.stack([x, perturbed(own, soft), perturbed(JUDGE, binary), perturbed(TRANSFER, binary)])

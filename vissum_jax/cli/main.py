@@ -1,0 +1,30 @@
+"""The ``vissum`` command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import tyro
+
+from vissum_jax.cli.run import run
+from vissum_jax.cli.stages import masks, report, summarize
+
+COMMANDS = {"run": run, "masks": masks, "summarize": summarize, "report": report}
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the user's cache folder, unless JAX was told where else or told not to."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "vissum" / "xla"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+
+
+def main() -> None:
+    """Run the command line."""
+    use_compilation_cache()
+    code = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="vissum",
+        description="Which visual parts does an image classifier rely on, and how do we know?",
+    )
+    raise SystemExit(code)

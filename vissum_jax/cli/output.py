@@ -1,0 +1,40 @@
+"""What commands print: one JSON object, or a table for people; on standard output."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vissum_jax.pipeline import Outcome
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(values, indent=1, ensure_ascii=False))
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """Print a run's figures, a line a class, and the images that failed."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("class", "images", "masks", "drop", "area", "transfer", "summaries", "images in each"):
+        table.add_column(heading, justify="left" if heading in ("class", "images in each") else "right")
+    for result in outcome.classes:
+        masked = sum(result.statuses.get(status, 0) for status in ("ok", "infeasible"))
+        figures = (result.drop_binary_mean, result.area_mean, result.transfer_drop_mean)
+        table.add_row(
+            escape(result.class_name),
+            str(sum(result.statuses.values())),
+            str(masked),
+            *("-" if figure is None else f"{figure:.3f}" for figure in figures),
+            str(result.summaries_kept),
+            ", ".join(map(str, result.images_per_summary)) or escape(result.reason),
+        )
+    console.print(table)
+    for image, reason in outcome.failed:
+        console.print(f"failed: {escape(image)}: {escape(reason)}", highlight=False)

@@ -1,0 +1,103 @@
+"""``vissum run``: from a folder of photographs to a report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from vissum_jax.cli.errors import DONE, FAILED, running, user_mistakes
+from vissum_jax.cli.output import print_json, print_outcome
+from vissum_jax.cli.progress import make_progress
+
+
+def run(
+    images: Annotated[str | None, tyro.conf.Positional] = None,
+    /,
+    *,
+    out: Path,
+    model: str | None = None,
+    weights: str | None = None,
+    preset: str | None = None,
+    classes: str | None = None,
+    limit: int | None = None,
+    batch_size: int | None = None,
+    keep_mispredicted: bool = False,
+    config: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Find the visual parts a network relies on, class by class, and write a report.
+
+    Examples:
+      vissum run photos --model efficientnet-lite0 --out runs/photos
+
+      vissum run photos --model googlenet-bvlc --weights bvlc.npz --classes robin,oboe --limit 50 --out runs/two
+
+    The same command goes on where it was stopped. Every figure behind the report is in OUT as Parquet.
+
+    Args:
+        images: Folder of class folders, each named after a class (name, WordNet id or index), or with a
+            labels.csv (folder, imagenet_index) beside them.
+        out: Folder of the run; it is made, or continued.
+        model: Name of the network, or package.module:function.
+        weights: Weight file of the network, if none comes with a package.
+        preset: How masks are found: compact (default), paper, authors or iebb.
+        classes: Class folders to take, separated by commas: names, WordNet ids or indices. All by default.
+        limit: Most images of a class.
+        batch_size: Images searched at once; by default what suits the device.
+        keep_mispredicted: Also explain images that the network answers wrongly.
+        config: TOML file with any of these settings and tables for the stages (see configs/).
+        json: Print one JSON object instead of a table.
+    """
+    began = time.perf_counter()
+    with user_mistakes():
+        from vissum_jax import pipeline
+
+        settings: dict[str, Any] = pipeline.read_settings(config) if config else {}
+        tables = {name: settings.pop(name) for name in list(settings) if isinstance(settings[name], dict)}
+        given = {
+            "images": images,
+            "model": model,
+            "weights": weights,
+            "preset": preset,
+            "classes": classes.split(",") if classes else None,
+            "limit": limit,
+            "keep_mispredicted": keep_mispredicted or None,
+        }
+        settings |= {name: value for name, value in given.items() if value is not None}
+        for name, option in (("images", "IMAGES"), ("model", "--model")):
+            if name not in settings:
+                raise ValueError(f"{option} is missing; give it on the command line or in the configuration.")
+        settings["classes"] = tuple(name.strip() for name in settings.get("classes", ()))
+        request = pipeline.RunConfig(**settings, overrides=tables)
+        started = pipeline.start_run(request, out)
+    return finish(started, batch_size=batch_size, json=json, began=began)
+
+
+def finish(started: Any, *, batch_size: int | None, json: bool, began: float) -> int:
+    """Work through all stages of an open run and print what came out."""
+    from vissum_jax import pipeline
+    from vissum_jax.runs.log import peak_memory
+
+    with running():
+        progress = make_progress()
+        pipeline.mask_stage(started, progress, batch_size=batch_size)
+        pipeline.summary_stage(started, progress)
+        page = pipeline.report_stage(started, progress)
+        result = pipeline.outcome(started)
+    if json:
+        print_json(
+            {
+                "run": str(started.folder),
+                "report": str(page),
+                **result.plain(),
+                "seconds": round(time.perf_counter() - began, 1),
+                "peak_memory_bytes": peak_memory(),
+            }
+        )
+    else:
+        print_outcome(result)
+        print(f"Report: {page}")
+    return FAILED if result.failed else DONE

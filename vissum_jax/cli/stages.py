@@ -1,0 +1,79 @@
+"""``vissum masks | summarize | report``: the stages of a run that was started before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vissum_jax.cli.errors import DONE, running, user_mistakes
+from vissum_jax.cli.output import print_json
+from vissum_jax.cli.progress import make_progress
+
+
+def masks(run: Annotated[Path, tyro.conf.Positional], /, *, batch_size: int | None = None, json: bool = False) -> int:
+    """Finish the masks of a run.
+
+    Example:
+      vissum masks runs/photos
+
+    Args:
+        run: Folder of the run.
+        batch_size: Images searched at once; by default what suits the device.
+        json: Print one JSON object.
+    """
+    with user_mistakes():
+        from vissum_jax import pipeline
+
+        opened = pipeline.open_run(run)
+    with running():
+        pipeline.mask_stage(opened, make_progress(), batch_size=batch_size)
+    return _say(json, masks=str(opened.masks.folder))
+
+
+def summarize(run: Annotated[Path, tyro.conf.Positional], /, *, json: bool = False) -> int:
+    """Finish the summaries of a run whose masks are done.
+
+    Example:
+      vissum summarize runs/photos
+
+    Args:
+        run: Folder of the run.
+        json: Print one JSON object.
+    """
+    with user_mistakes():
+        from vissum_jax import pipeline
+
+        opened = pipeline.open_run(run)
+    with running():
+        pipeline.summary_stage(opened, make_progress())
+    return _say(json, summaries=str(opened.summaries.folder))
+
+
+def report(run: Annotated[Path, tyro.conf.Positional], /, *, json: bool = False) -> int:
+    """Write the report of a run whose summaries are done.
+
+    Example:
+      vissum report runs/photos
+
+    Args:
+        run: Folder of the run.
+        json: Print one JSON object.
+    """
+    with user_mistakes():
+        from vissum_jax import pipeline
+
+        opened = pipeline.open_run(run)
+    with running():
+        page = pipeline.report_stage(opened, make_progress())
+    return _say(json, report=str(page))
+
+
+def _say(json: bool, **values: str) -> int:
+    if json:
+        print_json(dict(values))
+    else:
+        for name, value in values.items():
+            print(f"{name}: {value}")
+    return DONE

@@ -1,0 +1,154 @@
+"""Masks of any number of images: fixed-size batches through the compiled programs, results on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from vissum_jax.masks.config import CompactConfig, MaskConfig
+from vissum_jax.masks.solve import predict, solve
+from vissum_jax.types import Classifier, MaskBatch, MaskStatus
+
+_SCORES = ("p_original", "p_soft", "p_binary", "p_transfer")
+
+
+def _batches(
+    rows: Int[np.ndarray, " k"], size: int
+) -> Iterator[tuple[Int[np.ndarray, " size"], Int[np.ndarray, " r"]]]:
+    """Rows in batches of one size: each with the rows that fill it up (its last, repeated) and without."""
+    for start in range(0, len(rows), size):
+        real = rows[start : start + size]
+        yield np.pad(real, (0, size - len(real)), mode="edge"), real
+
+
+def check_images(images: np.ndarray, classifier: Classifier) -> None:
+    """Check that images are what a network's masks are made from.
+
+    Raises:
+        ValueError: If they are not uint8 RGB of the network's input size.
+    """
+    spec = classifier.spec
+    wanted = (spec.input_height, spec.input_width, 3)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != wanted:
+        raise ValueError(
+            f"`images` must be uint8 (n, {', '.join(map(str, wanted))}) for {spec.name!r}, got "
+            f"{images.dtype} {images.shape}."
+        )
+
+
+def extract(
+    classifier: Classifier,
+    images: UInt8[np.ndarray, "n h w 3"],
+    class_index: Int[np.ndarray, " n"] | None,
+    config: MaskConfig,
+    *,
+    batch_size: int,
+    count_regions: Callable[[Bool[np.ndarray, "h w"]], int],
+    skip_mispredicted: bool = True,
+    unreadable: Mapping[int, str] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> MaskBatch:
+    """Find the masks of n images.
+
+    The network first answers for all of them; the search then runs on full batches of those that remain, so
+    that images it would skip cost nothing.
+
+    Args:
+        classifier: The network explained.
+        images: RGB, of the network's input size.
+        class_index: Class explained of each image; None for the network's own answer.
+        config: A preset.
+        batch_size: Images searched at once.
+        count_regions: Number of connected regions of a binary mask.
+        skip_mispredicted: Whether images whose answer is not `class_index` are left out (VS 3.1).
+        unreadable: Rows that hold no picture, with the reason.
+        progress: Called with numbers of images done.
+
+    Raises:
+        ValueError: If the images do not fit the network, or a class is none of its.
+    """
+    check_images(images, classifier)
+    count, height, width, _ = images.shape
+    status = np.full(count, MaskStatus.OK, dtype=object)
+    reason = np.full(count, "", dtype=object)
+    for row, why in (unreadable or {}).items():
+        status[row], reason[row] = MaskStatus.UNREADABLE, why
+
+    readable = np.flatnonzero(status == MaskStatus.OK)
+    names = classifier.spec.class_names
+    probabilities = np.full((count, len(names)), np.nan, dtype=np.float32)
+    for filled, rows in _batches(readable, batch_size):
+        answers = predict(classifier, jnp.asarray(images[filled]))
+        probabilities[rows] = jax.device_get(answers)[: len(rows)]
+    finite = np.all(np.isfinite(probabilities), axis=1)
+    predicted = np.where(finite, np.argmax(np.where(np.isfinite(probabilities), probabilities, -1.0), axis=1), -1)
+    wanted = predicted.copy() if class_index is None else np.array(class_index, dtype=np.int64)
+    if np.any((wanted >= len(names)) | ((wanted < 0) & finite)):
+        raise ValueError(f"`class_index` must be in 0..{len(names) - 1}, got {wanted.min()}..{wanted.max()}.")
+
+    def mark(rows: Int[np.ndarray, " r"], outcome: MaskStatus, why: Callable[[int], str]) -> None:
+        for row in rows:
+            status[row], reason[row] = outcome, why(row)
+
+    mark(readable[~finite[readable]], MaskStatus.NON_FINITE, lambda _: "the network answers NaN or infinity")
+    if skip_mispredicted:
+        mark(
+            readable[finite[readable] & (predicted != wanted)[readable]],
+            MaskStatus.SKIPPED_PREDICTION,
+            lambda row: f"the network answers {names[predicted[row]]} (p = {probabilities[row].max():.3f})",
+        )
+    todo = np.flatnonzero(status == MaskStatus.OK)
+    if progress is not None:
+        progress(count - len(todo))
+
+    found = {
+        "soft": np.ones((count, height, width), np.float32),
+        "salient": np.zeros((count, height, width), bool),
+        "passes": np.zeros(count, np.int32),
+        **{name: np.full(count, np.nan, np.float32) for name in (*_SCORES, "area")},
+    }
+    for filled, rows in _batches(todo, batch_size):
+        valid = np.arange(batch_size) < len(rows)
+        solution = solve(
+            classifier, jnp.asarray(images[filled]), jnp.asarray(wanted[filled]), jnp.asarray(valid), config
+        )
+        for name, values in jax.device_get(solution)._asdict().items():
+            found[name][rows] = values[: len(rows)]
+        if progress is not None:
+            progress(len(rows))
+
+    scored = np.all([np.isfinite(found[name][todo]) for name in _SCORES], axis=0)
+    broken = todo[~scored]
+    mark(broken, MaskStatus.NON_FINITE, lambda _: "the network answers NaN or infinity under a mask")
+    found["soft"][broken], found["salient"][broken] = 1.0, False
+    for name in (*_SCORES, "area"):
+        found[name][broken] = np.nan
+    if isinstance(config, CompactConfig):
+        drop = 1.0 - found["p_binary"] / found["p_original"]
+        missed = todo[scored & (drop[todo] < config.target_drop)]
+        mark(
+            missed,
+            MaskStatus.INFEASIBLE,
+            lambda row: f"no mask reached a drop of {config.target_drop}; the best found drops {drop[row]:.4f}",
+        )
+    others = np.setdiff1d(readable, todo)
+    found["p_original"][others] = probabilities[others, wanted[others]]
+    return MaskBatch(
+        soft=found["soft"],
+        salient=found["salient"],
+        status=tuple(status),
+        reason=tuple(reason),
+        class_index=wanted,
+        predicted_index=predicted,
+        p_original=found["p_original"],
+        p_soft=found["p_soft"],
+        p_binary=found["p_binary"],
+        area=found["area"],
+        transfer_drop=(found["p_original"] - found["p_transfer"]) / found["p_original"],
+        components=np.array([count_regions(mask) if mask.any() else 0 for mask in found["salient"]], np.int32),
+        passes=found["passes"],
+    )

@@ -1,0 +1,192 @@
+"""The stages composed in memory: images -> masks -> proposals -> matches -> summaries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Int, UInt8
+
+from vissum_jax.masks.config import MaskConfig
+from vissum_jax.masks.config import preset as preset_named
+from vissum_jax.masks.extract import check_images, extract
+from vissum_jax.matching import match_class
+from vissum_jax.pipeline.progress import Progress, Silent
+from vissum_jax.pipeline.settings import StageConfigs
+from vissum_jax.proposals import propose_batch, prune_redundant, regions
+from vissum_jax.report import ClassReport, RunFacts, write_report
+from vissum_jax.summaries import summarize_class
+from vissum_jax.types import Classifier, ClassSummaries, MaskBatch
+
+_BATCH_ON_CPU = 8
+_BATCH_ON_ACCELERATOR = 64
+
+
+def default_batch_size() -> int:
+    """Images searched at once: enough to fill the device."""
+    return _BATCH_ON_CPU if jax.default_backend() == "cpu" else _BATCH_ON_ACCELERATOR
+
+
+def count_regions(salient: Bool[np.ndarray, "h w"]) -> int:
+    """Number of 8-connected regions."""
+    return regions(salient)[1]
+
+
+def extract_masks(
+    classifier: Classifier,
+    images: UInt8[np.ndarray, "n h w 3"],
+    *,
+    class_index: Int[np.ndarray, " n"] | int | None = None,
+    preset: str = "compact",
+    config: MaskConfig | None = None,
+    batch_size: int | None = None,
+    keep_mispredicted: bool = False,
+    progress: Progress | None = None,
+) -> MaskBatch:
+    """Find for each image a small mask whose blurring destroys the class score (VS 3.1).
+
+    Args:
+        classifier: The network explained.
+        images: RGB, of the network's input size.
+        class_index: Class explained of each image, or one for all; None for the network's own answer.
+        preset: ``compact``, ``paper``, ``authors`` or ``iebb``.
+        config: A configuration of your own in place of a preset.
+        batch_size: Images searched at once; None for what suits the device.
+        keep_mispredicted: Whether images that the network answers wrongly are explained too.
+        progress: Shows the progress.
+
+    Raises:
+        ValueError: If the images do not fit the network, or the preset or a class is unknown.
+    """
+    progress = progress or Silent()
+    wanted = None if class_index is None else np.broadcast_to(np.asarray(class_index), (len(images),))
+    progress.start("masks", len(images))
+    masks = extract(
+        classifier,
+        images,
+        wanted,
+        config or preset_named(preset),
+        batch_size=batch_size or default_batch_size(),
+        count_regions=count_regions,
+        skip_mispredicted=not keep_mispredicted,
+        progress=progress.advance,
+    )
+    progress.finish()
+    return masks
+
+
+def summarize_images(
+    images: UInt8[np.ndarray, "n h w 3"],
+    masks: MaskBatch,
+    class_index: int,
+    configs: StageConfigs,
+    progress: Progress,
+    *,
+    workers: int | None = None,
+) -> ClassSummaries:
+    """Visual summaries of one class from its images and their masks (VS 3.2); members count all images given."""
+    rows = np.flatnonzero(masks.has_mask)
+    shown = images[rows]
+    progress.start("proposals", len(rows))
+    proposals = propose_batch(shown, masks.salient[rows], configs.proposals, workers=workers, progress=progress.advance)
+    progress.finish()
+    progress.start("matches", len(rows) * (len(rows) + 1) // 2)
+    matches = match_class(shown, proposals, configs.matching, progress=progress.advance)
+    progress.finish()
+    distinct = prune_redundant(matches.boxes, matches.image_ids, matches.best_mean, configs.proposals)
+    kept = matches.select(distinct)
+    return summarize_class(
+        images,
+        class_index,
+        kept.similarity,
+        kept.boxes,
+        rows[kept.image_ids],
+        configs.summaries,
+    )
+
+
+@dataclass(frozen=True)
+class SummarySet:
+    """The summaries of the classes of some images, with what a report needs.
+
+    Attributes:
+        classifier: The network explained.
+        images: RGB.
+        masks: Their masks.
+        classes: One result a class, by class index.
+    """
+
+    classifier: Classifier
+    images: UInt8[np.ndarray, "n h w 3"]
+    masks: MaskBatch
+    classes: tuple[ClassSummaries, ...]
+
+    def report(self, out: Path | str) -> Path:
+        """Write the static report.
+
+        Args:
+            out: A folder that does not exist, is empty, or holds an earlier report.
+
+        Returns:
+            The page to open.
+        """
+        spec = self.classifier.spec
+        facts = RunFacts(model=spec.name, preset="", class_names=spec.class_names, device=device_name())
+        return write_report(out, facts, map(self._class_report, self.classes))
+
+    def _class_report(self, result: ClassSummaries) -> ClassReport:
+        rows = np.flatnonzero(self.masks.class_index == result.class_index)
+        return ClassReport(
+            class_index=result.class_index,
+            class_name=self.classifier.spec.class_names[result.class_index],
+            files=tuple(f"image {row}" for row in rows),
+            images=self.images[rows],
+            masks=self.masks.select(rows),
+            summaries=result,
+        )
+
+
+def device_name() -> str:
+    """What JAX computes on, in words."""
+    devices = jax.local_devices()
+    return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})"
+
+
+def summarize(
+    classifier: Classifier,
+    images: UInt8[np.ndarray, "n h w 3"],
+    masks: MaskBatch,
+    *,
+    configs: StageConfigs | None = None,
+    progress: Progress | None = None,
+) -> SummarySet:
+    """Match and cluster the masked regions of each class's images into visual summaries (VS 3.2).
+
+    Args:
+        classifier: The network explained.
+        images: RGB, of the network's input size.
+        masks: Result of `extract_masks` for the same images.
+        configs: Constants of proposals, matching and clustering.
+        progress: Shows the progress.
+
+    Returns:
+        Per class its summaries; in their members, images count within the class.
+    """
+    check_images(images, classifier)
+    if len(masks) != len(images):
+        raise ValueError(f"`masks` must be one for each of the {len(images)} images, got {len(masks)}.")
+    classes = []
+    for class_index in np.unique(masks.class_index):
+        rows = np.flatnonzero(masks.class_index == class_index)
+        classes.append(
+            summarize_images(
+                images[rows],
+                masks.select(rows),
+                int(class_index),
+                configs or StageConfigs(),
+                progress or Silent(),
+            )
+        )
+    return SummarySet(classifier=classifier, images=images, masks=masks, classes=tuple(classes))

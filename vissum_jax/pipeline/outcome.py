@@ -1,0 +1,95 @@
+"""What came out of a run, in figures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vissum_jax.pipeline.stages import Run
+from vissum_jax.types import HAS_MASK, MaskStatus
+
+FAILED = (MaskStatus.UNREADABLE, MaskStatus.NON_FINITE)
+"""Statuses of images on which the work itself failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassOutcome:
+    """One class of a run.
+
+    Attributes:
+        class_index: The class.
+        class_name: Its name.
+        statuses: Number of images by status.
+        drop_binary_mean: Mean drop of the binary masks.
+        drop_binary_variance: Its population variance.
+        area_mean: Mean share of salient pixels.
+        transfer_drop_mean: Mean drop under the mean colour.
+        summaries_kept: Number of summaries.
+        images_per_summary: Number of images in each of them.
+        reason: Why there are none, where there are none.
+    """
+
+    class_index: int
+    class_name: str
+    statuses: dict[str, int]
+    drop_binary_mean: float | None
+    drop_binary_variance: float | None
+    area_mean: float | None
+    transfer_drop_mean: float | None
+    summaries_kept: int
+    images_per_summary: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A whole run.
+
+    Attributes:
+        classes: By class index.
+        failed: (image, reason) of images on which the work itself failed.
+    """
+
+    classes: tuple[ClassOutcome, ...]
+    failed: tuple[tuple[str, str], ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def outcome(run: Run) -> Outcome:
+    """Collect the figures of a finished run."""
+    rows = run.mask_rows().to_pylist()
+    classes = []
+    for class_index, name in sorted(run.manifest.classes.items()):
+        own = [row for row in rows if row["class_index"] == class_index]
+        masked = [row for row in own if row["status"] in HAS_MASK]
+
+        def moment(column: str, take: Any, masked: list[dict] = masked) -> float | None:
+            return float(take([row[column] for row in masked])) if masked else None
+
+        table = run.summaries.read(class_index)
+        sizes = Counter(row["summary"] for row in table.to_pylist() if row["kept"] and row["summary_kept"])
+        classes.append(
+            ClassOutcome(
+                class_index=class_index,
+                class_name=name,
+                statuses=dict(Counter(row["status"] for row in own)),
+                drop_binary_mean=moment("drop_binary", np.mean),
+                drop_binary_variance=moment("drop_binary", np.var),
+                area_mean=moment("area", np.mean),
+                transfer_drop_mean=moment("transfer_drop", np.mean),
+                summaries_kept=len(sizes),
+                images_per_summary=tuple(sizes[number] for number in sorted(sizes)),
+                reason=run.class_result(class_index).reason,
+            )
+        )
+    return Outcome(
+        classes=tuple(classes),
+        failed=tuple((row["image"], row["reason"]) for row in rows if row["status"] in FAILED),
+    )

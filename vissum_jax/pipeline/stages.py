@@ -1,0 +1,290 @@
+"""The stages of a run, from files to files: each reads the parts before it and finishes its own.
+
+    folder of photographs --mask_stage--> masks/ --summary_stage--> summaries/ --report_stage--> report/
+
+A run is a folder. Its manifest freezes what is computed; every stage can be stopped at any time and goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import UInt8
+
+from vissum_jax._version import __version__
+from vissum_jax.data import Decoded, FolderSource, ImageEntry, UnreadableImage, open_folder
+from vissum_jax.masks.extract import extract
+from vissum_jax.models import load_classifier
+from vissum_jax.pipeline.memory import count_regions, default_batch_size, device_name, summarize_images
+from vissum_jax.pipeline.progress import Progress
+from vissum_jax.pipeline.settings import RunConfig, fingerprint
+from vissum_jax.report import ClassReport, ReportWriter, RunFacts
+from vissum_jax.runs.engine import finish_parts
+from vissum_jax.runs.log import FILE as LOG_FILE
+from vissum_jax.runs.log import EventLog
+from vissum_jax.runs.manifest import FILE as MANIFEST_FILE
+from vissum_jax.runs.manifest import Manifest, differences, load_manifest
+from vissum_jax.runs.rows import class_summaries, mask_batch, mask_table, summary_table
+from vissum_jax.runs.store import PartStore
+from vissum_jax.types import Classifier, ClassSummaries, Crop
+
+SHARD_SIZE = 64
+"""Images of a mask part: what is computed again, at most, after a crash."""
+
+_PACKAGES = (
+    "jax",
+    "jaxlib",
+    "flax",
+    "numpy",
+    "scikit-learn",
+    "scikit-image",
+    "opencv-contrib-python-headless",
+)
+
+
+class NotReadyError(ValueError):
+    """A stage was asked for before the one it reads from is done."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run: its folder, its manifest, and what they name, loaded.
+
+    Attributes:
+        folder: The RUN folder.
+        manifest: What is computed.
+        config: What was asked for.
+        classifier: The network explained.
+        source: The photographs.
+    """
+
+    folder: Path
+    manifest: Manifest
+    config: RunConfig
+    classifier: Classifier
+    source: FolderSource
+
+    @property
+    def masks(self) -> PartStore:
+        """Mask rows, a part a shard."""
+        return PartStore(self.folder / "masks")
+
+    @property
+    def summaries(self) -> PartStore:
+        """Summary rows, a part a class."""
+        return PartStore(self.folder / "summaries")
+
+    @property
+    def log(self) -> EventLog:
+        """The event log."""
+        return EventLog(self.folder / LOG_FILE)
+
+    def mask_rows(self) -> pa.Table:
+        """All mask rows; every part must be done."""
+        missing = [number for number in range(len(self.manifest.shards)) if not self.masks.done(number)]
+        if missing:
+            raise NotReadyError(
+                f"{str(self.folder)!r}: {len(missing)} of {len(self.manifest.shards)} mask parts are not done; "
+                f"finish them with `vissum masks {self.folder}`."
+            )
+        return pa.concat_tables([self.masks.read(number) for number in range(len(self.manifest.shards))])
+
+    def class_result(self, class_index: int) -> ClassSummaries:
+        """The summaries of a class; its members count the class's photographs."""
+        images = [entry.image for entry in self.source.of_class(class_index)]
+        return class_summaries(self.summaries.read(class_index), images)
+
+
+def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource) -> Manifest:
+    resolved = config.resolved()
+    entries = tuple((entry.image, entry.class_index, entry.class_name) for entry in source.entries)
+    spec = classifier.spec
+    return Manifest(
+        configuration=resolved,
+        fingerprint=fingerprint({**resolved, "weights_sha256": spec.weights_sha256}),
+        request=dataclasses.asdict(config),
+        model={
+            "name": spec.name,
+            "weights_sha256": spec.weights_sha256,
+            "input_height": spec.input_height,
+            "input_width": spec.input_width,
+            "classes": len(spec.class_names),
+        },
+        versions={"vissum-jax": __version__, **{name: metadata.version(name) for name in _PACKAGES}},
+        device=device_name(),
+        entries=entries,
+        shards=tuple((start, min(start + SHARD_SIZE, len(entries))) for start in range(0, len(entries), SHARD_SIZE)),
+    )
+
+
+def start_run(config: RunConfig, folder: Path | str) -> Run:
+    """Start a run in a new folder, or go on with the one that is there.
+
+    Raises:
+        FileNotFoundError: The photographs, the weights or the network are not there.
+        ValueError: Something in the configuration is wrong, or the folder holds another run (what differs is
+            listed) or something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / MANIFEST_FILE).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{str(folder)!r} exists and is not a RUN folder; name another one with --out.")
+    classifier = load_classifier(config.model, weights=config.weights)
+    source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
+    manifest = _manifest(config, classifier, source)
+    if (folder / MANIFEST_FILE).exists():
+        changed = differences(load_manifest(folder), manifest)
+        if changed:
+            raise ValueError(
+                f"{str(folder)!r} holds a run with another configuration; name another folder with --out, or "
+                f"go back to its settings: {'; '.join(changed)}."
+            )
+        manifest = load_manifest(folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest.save(folder)
+    return Run(folder, manifest, config, classifier, source)
+
+
+def open_run(folder: Path | str) -> Run:
+    """Open a run that was started before, as its manifest describes it.
+
+    Raises:
+        FileNotFoundError: There is no run, or its photographs or weights are gone.
+        ValueError: What it was made from has changed since.
+    """
+    request = dict(load_manifest(Path(folder)).request)
+    request["classes"] = tuple(request["classes"])
+    return start_run(RunConfig(**request), folder)
+
+
+def _read(
+    run: Run, entries: Sequence[ImageEntry]
+) -> tuple[UInt8[np.ndarray, "n h w 3"], list[Decoded | UnreadableImage]]:
+    """Decode photographs; black where one is unreadable."""
+    spec = run.classifier.spec
+    decoded = run.source.read(entries, spec, workers=os.cpu_count() or 1)
+    images = np.zeros((len(entries), spec.input_height, spec.input_width, 3), np.uint8)
+    for row, result in enumerate(decoded):
+        if isinstance(result, Decoded):
+            images[row] = result.image
+    return images, decoded
+
+
+def mask_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -> None:
+    """Find the mask of every photograph; one part a shard."""
+
+    def work(number: int) -> pa.Table:
+        start, stop = run.manifest.shards[number]
+        entries = run.source.entries[start:stop]
+        images, decoded = _read(run, entries)
+        masks = extract(
+            run.classifier,
+            images,
+            np.array([entry.class_index for entry in entries]),
+            run.config.masks,
+            batch_size=batch_size or default_batch_size(),
+            count_regions=count_regions,
+            skip_mispredicted=not run.config.keep_mispredicted,
+            unreadable={row: str(result) for row, result in enumerate(decoded) if isinstance(result, UnreadableImage)},
+            progress=progress.advance,
+        )
+        crops: list[Crop | None] = [result.crop if isinstance(result, Decoded) else None for result in decoded]
+        hashes = [result.content_hash if isinstance(result, Decoded) else None for result in decoded]
+        return mask_table(
+            masks,
+            [entry.image for entry in entries],
+            [entry.class_name for entry in entries],
+            crops,
+            hashes,
+        )
+
+    def on_done(number: int) -> None:
+        start, stop = run.manifest.shards[number]
+        progress.advance(stop - start)
+
+    progress.start("masks", len(run.manifest.entries))
+    finish_parts(
+        "masks",
+        run.masks,
+        range(len(run.manifest.shards)),
+        work,
+        run.log,
+        describe=lambda table: {"statuses": dict(Counter(table["status"].to_pylist()))},
+        on_done=on_done,
+    )
+    progress.finish()
+
+
+def summary_stage(run: Run, progress: Progress) -> None:
+    """Find the visual summaries of every class; one part a class."""
+    rows = run.mask_rows()
+
+    def work(class_index: int) -> pa.Table:
+        entries = run.source.of_class(class_index)
+        name = entries[0].class_name
+        masks = mask_batch(rows.filter(pc.equal(rows["class_index"], class_index)))  # pyright: ignore[reportAttributeAccessIssue]
+        images, _ = _read(run, entries)
+        result = summarize_images(images, masks, class_index, run.config.stages, progress)
+        return summary_table(result, name, [entry.image for entry in entries])
+
+    finish_parts(
+        "summaries",
+        run.summaries,
+        sorted(run.manifest.classes),
+        work,
+        run.log,
+        describe=lambda table: {
+            "summaries_kept": len({row["summary"] for row in table.to_pylist() if row["summary_kept"]})
+        },
+    )
+
+
+def report_stage(run: Run, progress: Progress) -> Path:
+    """Write the static report; returns its first page."""
+    rows = run.mask_rows()
+    classes = sorted(run.manifest.classes)
+    missing = [number for number in classes if not run.summaries.done(number)]
+    if missing:
+        raise NotReadyError(
+            f"{str(run.folder)!r}: the summaries of {len(missing)} of {len(classes)} classes are not done; finish "
+            f"them with `vissum summarize {run.folder}`."
+        )
+    spec = run.classifier.spec
+    facts = RunFacts(
+        model=spec.name,
+        preset=run.config.preset,
+        class_names=spec.class_names,
+        configuration=run.manifest.configuration,
+        versions=run.manifest.versions,
+        device=run.manifest.device,
+    )
+    writer = ReportWriter(run.folder / "report", facts)
+    progress.start("report", len(classes))
+    for class_index in classes:
+        entries = run.source.of_class(class_index)
+        files = tuple(entry.image for entry in entries)
+        images, _ = _read(run, entries)
+        writer.add_class(
+            ClassReport(
+                class_index=class_index,
+                class_name=entries[0].class_name,
+                files=files,
+                images=images,
+                masks=mask_batch(rows.filter(pc.equal(rows["class_index"], class_index))),  # pyright: ignore[reportAttributeAccessIssue]
+                summaries=run.class_result(class_index),
+                has_soft=False,
+            )
+        )
+        progress.advance(1)
+    progress.finish()
+    return writer.finish()

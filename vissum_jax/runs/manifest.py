@@ -1,0 +1,102 @@
+"""The frozen description of a run, written before its first result."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vissum_jax.runs.store import write_atomically
+
+FILE = "manifest.json"
+FORMAT = 1
+"""Version of the layout of a RUN folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a run computes, from what, with what.
+
+    Attributes:
+        configuration: Resolved configuration, nested plain values.
+        fingerprint: Hash of `configuration`.
+        request: What the user asked for, from which the configuration resolves.
+        model: Name, weights hash and input size of the network.
+        versions: Version of each package.
+        device: What the run computes on.
+        entries: (image, class_index, class_name) of every image, in the order of the rows.
+        shards: (start, stop) into `entries` of every mask part.
+    """
+
+    configuration: Mapping[str, Any]
+    fingerprint: str
+    request: Mapping[str, Any]
+    model: Mapping[str, Any]
+    versions: Mapping[str, str]
+    device: str
+    entries: tuple[tuple[str, int, str], ...]
+    shards: tuple[tuple[int, int], ...]
+    format: int = FORMAT
+
+    @property
+    def classes(self) -> dict[int, str]:
+        """Names of the classes, by index."""
+        return {index: name for _, index, name in self.entries}
+
+    def save(self, run: Path) -> None:
+        """Write it into a RUN folder."""
+        data = json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
+        write_atomically(run / FILE, data.encode())
+
+
+def load_manifest(run: Path) -> Manifest:
+    """Read the manifest of a RUN folder.
+
+    Raises:
+        FileNotFoundError: If the folder is none.
+        ValueError: If the manifest is damaged or of another format.
+    """
+    path = run / FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{str(run)!r} is not a RUN folder: it holds no {FILE}.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else None
+        raise ValueError(f"{str(path)!r} has format {found!r}; this version reads {FORMAT}.")
+    values["entries"] = tuple((image, index, name) for image, index, name in values["entries"])
+    values["shards"] = tuple((start, stop) for start, stop in values["shards"])
+    try:
+        return Manifest(**values)
+    except TypeError as error:
+        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested values as dotted names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def differences(old: Manifest, new: Manifest) -> list[str]:
+    """What differs between two runs' results-deciding values, a line each: ``name: old -> new``."""
+    before = dict(flat({**old.configuration, "weights_sha256": old.model.get("weights_sha256")}))
+    after = dict(flat({**new.configuration, "weights_sha256": new.model.get("weights_sha256")}))
+    lines = [
+        f"{name}: {before.get(name, '(unset)')!r} -> {after.get(name, '(unset)')!r}"
+        for name in sorted({*before, *after})
+        if before.get(name, "(unset)") != after.get(name, "(unset)")
+    ]
+    if old.entries != new.entries:
+        gone = len({entry[:2] for entry in old.entries} - {entry[:2] for entry in new.entries})
+        added = len({entry[:2] for entry in new.entries} - {entry[:2] for entry in old.entries})
+        lines.append(f"images: {len(old.entries)} -> {len(new.entries)} ({gone} gone, {added} added)")
+    return lines

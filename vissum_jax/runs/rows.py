@@ -1,0 +1,247 @@
+"""The rows of a run's parts: schemas, and the way between arrays and tables.
+
+Masks are stored as COCO run lengths (compressed, salient = 1), in the network's input geometry.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool
+from pycocotools import mask as coco_mask
+
+from vissum_jax.types import (
+    ClassSummaries,
+    ClusterDiagnostics,
+    Crop,
+    MaskBatch,
+    MaskStatus,
+    Member,
+    Summary,
+)
+
+MASK_SCHEMA = pa.schema(
+    [
+        ("image", pa.string()),
+        ("class_index", pa.int32()),
+        ("class_name", pa.string()),
+        ("predicted_index", pa.int32()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("p_original", pa.float32()),
+        ("p_soft", pa.float32()),
+        ("p_binary", pa.float32()),
+        ("drop_soft", pa.float32()),
+        ("drop_binary", pa.float32()),
+        ("area", pa.float32()),
+        ("transfer_drop", pa.float32()),
+        ("components", pa.int32()),
+        ("passes", pa.int32()),
+        ("rle", pa.binary()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("crop_x", pa.float32()),
+        ("crop_y", pa.float32()),
+        ("crop_w", pa.float32()),
+        ("crop_h", pa.float32()),
+        ("content_sha256", pa.string()),
+    ]
+)
+"""Mask rows; what an image does not have is null."""
+
+SUMMARY_SCHEMA = pa.schema(
+    [
+        ("class_index", pa.int32()),
+        ("class_name", pa.string()),
+        ("summary", pa.int32()),
+        ("rank", pa.int32()),
+        ("image", pa.string()),
+        ("box_x", pa.int32()),
+        ("box_y", pa.int32()),
+        ("box_w", pa.int32()),
+        ("box_h", pa.int32()),
+        ("similarity", pa.float32()),
+        ("ssim", pa.float32()),
+        ("exemplar", pa.bool_()),
+        ("kept", pa.bool_()),
+        ("summary_kept", pa.bool_()),
+        ("summary_ssim", pa.float32()),
+        ("summary_reason", pa.string()),
+    ]
+)
+"""Summary rows, one a member. `kept` is the member's own; a member counts where `summary_kept` holds too."""
+
+_CLASS_KEY = b"vissum.class"  # of the schema's metadata: what holds for a class that may have no row
+
+
+def encode_mask(salient: Bool[np.ndarray, "h w"]) -> bytes:
+    """COCO run lengths of a binary mask."""
+    return bytes(coco_mask.encode(np.asfortranarray(salient.astype(np.uint8)))["counts"])  # pyright: ignore[reportArgumentType]
+
+
+def decode_mask(rle: bytes, height: int, width: int) -> Bool[np.ndarray, "h w"]:
+    """A binary mask from its COCO run lengths."""
+    return coco_mask.decode({"size": [height, width], "counts": rle}).astype(bool)
+
+
+def mask_table(
+    masks: MaskBatch,
+    images: Sequence[str],
+    class_names: Sequence[str],
+    crops: Sequence[Crop | None],
+    hashes: Sequence[str | None],
+) -> pa.Table:
+    """Mask rows of n images.
+
+    Args:
+        masks: Their masks.
+        images: Their names.
+        class_names: Name of each image's class.
+        crops: What each mask shows of its photograph; None for an image that was not read.
+        hashes: SHA-256 of each file; None likewise.
+    """
+    has_mask = masks.has_mask
+    _, height, width = masks.salient.shape
+
+    def measured(values: np.ndarray) -> pa.Array:
+        return pa.array(values.astype(np.float32), mask=~np.isfinite(values))
+
+    boxes = {f"crop_{side}": [None if crop is None else getattr(crop, side) for crop in crops] for side in "xywh"}
+    return pa.table(
+        {
+            "image": list(images),
+            "class_index": masks.class_index,
+            "class_name": list(class_names),
+            "predicted_index": pa.array(masks.predicted_index, mask=masks.predicted_index < 0),
+            "status": [str(status) for status in masks.status],
+            "reason": list(masks.reason),
+            "p_original": measured(masks.p_original),
+            "p_soft": measured(masks.p_soft),
+            "p_binary": measured(masks.p_binary),
+            "drop_soft": measured(masks.drop_soft),
+            "drop_binary": measured(masks.drop_binary),
+            "area": measured(masks.area),
+            "transfer_drop": measured(masks.transfer_drop),
+            "components": pa.array(masks.components, mask=~has_mask),
+            "passes": masks.passes,
+            "rle": [encode_mask(mask) if there else None for mask, there in zip(masks.salient, has_mask, strict=True)],
+            "height": [height] * len(masks),
+            "width": [width] * len(masks),
+            **boxes,
+            "content_sha256": list(hashes),
+        },
+    ).cast(MASK_SCHEMA)
+
+
+def mask_batch(table: pa.Table) -> MaskBatch:
+    """Masks from their rows; the continuous mask is the binary one, which is all that rows keep."""
+    column = table.to_pydict()
+
+    def numbers(name: str, missing: float, dtype: type) -> np.ndarray:
+        return np.array([missing if value is None else value for value in column[name]], dtype=dtype)
+
+    shape = (column["height"][0], column["width"][0]) if len(table) else (1, 1)
+    salient = np.zeros((len(table), *shape), dtype=bool)
+    for row, rle in enumerate(column["rle"]):
+        if rle is not None:
+            salient[row] = decode_mask(rle, *shape)
+    return MaskBatch(
+        soft=1.0 - salient.astype(np.float32),
+        salient=salient,
+        status=tuple(MaskStatus(status) for status in column["status"]),
+        reason=tuple(column["reason"]),
+        class_index=numbers("class_index", -1, np.int64),
+        predicted_index=numbers("predicted_index", -1, np.int64),
+        p_original=numbers("p_original", math.nan, np.float32),
+        p_soft=numbers("p_soft", math.nan, np.float32),
+        p_binary=numbers("p_binary", math.nan, np.float32),
+        area=numbers("area", math.nan, np.float32),
+        transfer_drop=numbers("transfer_drop", math.nan, np.float32),
+        components=numbers("components", 0, np.int32),
+        passes=numbers("passes", 0, np.int32),
+    )
+
+
+def summary_table(result: ClassSummaries, class_name: str, images: Sequence[str]) -> pa.Table:
+    """Summary rows of one class; what holds for the class as a whole travels in the schema's metadata.
+
+    Args:
+        result: The class's summaries.
+        class_name: Its name.
+        images: Names of the class's images, in the order that the members count.
+    """
+    rows = [
+        {
+            "class_index": result.class_index,
+            "class_name": class_name,
+            "summary": summary.number,
+            "rank": member.rank,
+            "image": images[member.image],
+            **dict(zip(("box_x", "box_y", "box_w", "box_h"), member.box, strict=True)),
+            "similarity": member.similarity,
+            "ssim": None if math.isnan(member.ssim) else member.ssim,
+            "exemplar": member.exemplar,
+            "kept": member.kept,
+            "summary_kept": summary.kept,
+            "summary_ssim": None if math.isnan(summary.ssim) else summary.ssim,
+            "summary_reason": summary.reason,
+        }
+        for summary in result.summaries
+        for member in summary.members
+    ]
+    whole = {
+        "class_index": result.class_index,
+        "reason": result.reason,
+        "diagnostics": vars(result.diagnostics),
+    }
+    schema = SUMMARY_SCHEMA.with_metadata({_CLASS_KEY: json.dumps(whole).encode()})
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def class_summaries(table: pa.Table, images: Sequence[str]) -> ClassSummaries:
+    """One class's summaries from their rows.
+
+    Args:
+        table: Result of `summary_table`.
+        images: Names of the class's images, in the order that the members are to count.
+    """
+    whole = json.loads((table.schema.metadata or {})[_CLASS_KEY])
+    position = {image: row for row, image in enumerate(images)}
+    grouped: dict[int, list[dict]] = {}
+    for row in table.to_pylist():
+        grouped.setdefault(row["summary"], []).append(row)
+
+    def known(value: float | None) -> float:
+        return math.nan if value is None else value
+
+    summaries = tuple(
+        Summary(
+            number=number,
+            members=tuple(
+                Member(
+                    image=position[row["image"]],
+                    box=(row["box_x"], row["box_y"], row["box_w"], row["box_h"]),
+                    rank=row["rank"],
+                    similarity=row["similarity"],
+                    ssim=known(row["ssim"]),
+                    exemplar=row["exemplar"],
+                    kept=row["kept"],
+                )
+                for row in sorted(rows, key=lambda row: row["rank"])
+            ),
+            ssim=known(rows[0]["summary_ssim"]),
+            kept=rows[0]["summary_kept"],
+            reason=rows[0]["summary_reason"],
+        )
+        for number, rows in sorted(grouped.items())
+    )
+    return ClassSummaries(
+        class_index=whole["class_index"],
+        summaries=summaries,
+        diagnostics=ClusterDiagnostics(**whole["diagnostics"]),
+        reason=whole["reason"],
+    )
