@@ -40,12 +40,17 @@ def mask_of(values: Float[Array, ...], phase: PhaseConfig, height: int, width: i
     return mask
 
 
+def magnitude(values: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """|v| whose gradient at 0, where clipped masks lie, is 0 as in the released code's framework; JAX's is 1."""
+    return jax.lax.stop_gradient(jnp.sign(values)) * values
+
+
 def penalty(values: Float[Array, ...], phase: PhaseConfig) -> Float[Array, ""]:
     """lambda_1 mean|1 - m| + lambda_2 TV_beta(m) + lambda_3 mean|m (1 - m)|, on the values optimised."""
     return (
-        phase.area_weight * jnp.mean(jnp.abs(1.0 - values))
+        phase.area_weight * jnp.mean(magnitude(1.0 - values))
         + phase.tv_weight * total_variation(values, phase.tv_exponent)
-        + phase.crisp_weight * jnp.mean(jnp.abs(values * (1.0 - values)))
+        + phase.crisp_weight * jnp.mean(magnitude(values * (1.0 - values)))
     )
 
 
