@@ -69,11 +69,13 @@ def load_manifest(run: Path) -> Manifest:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         found = values.get("format") if isinstance(values, dict) else None
         raise ValueError(f"{str(path)!r} has format {found!r}; this version reads {FORMAT}.")
-    values["entries"] = tuple((image, index, name) for image, index, name in values["entries"])
-    values["shards"] = tuple((start, stop) for start, stop in values["shards"])
     try:
-        return Manifest(**values)
-    except TypeError as error:
+        entries = tuple((image, index, name) for image, index, name in values.pop("entries"))
+        shards = tuple((start, stop) for start, stop in values.pop("shards"))
+        return Manifest(**values, entries=entries, shards=shards)
+    except KeyError as error:
+        raise ValueError(f"{str(path)!r} is damaged: no {error}.") from error
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
 
 
@@ -88,8 +90,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def differences(old: Manifest, new: Manifest) -> list[str]:
     """What differs between two runs' results-deciding values, a line each: ``name: old -> new``."""
-    before = dict(flat({**old.configuration, "weights_sha256": old.model.get("weights_sha256")}))
-    after = dict(flat({**new.configuration, "weights_sha256": new.model.get("weights_sha256")}))
+    before = dict(flat({**old.configuration, "model": old.model}))
+    after = dict(flat({**new.configuration, "model": new.model}))
     lines = [
         f"{name}: {before.get(name, '(unset)')!r} -> {after.get(name, '(unset)')!r}"
         for name in sorted({*before, *after})

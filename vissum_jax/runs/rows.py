@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -85,7 +86,10 @@ def encode_mask(salient: Bool[np.ndarray, "h w"]) -> bytes:
 
 def decode_mask(rle: bytes, height: int, width: int) -> Bool[np.ndarray, "h w"]:
     """A binary mask from its COCO run lengths."""
-    return coco_mask.decode({"size": [height, width], "counts": rle}).astype(bool)
+    with warnings.catch_warnings():
+        # pycocotools 2.0 exports its arrays by a protocol that NumPy 2 deprecates.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        return coco_mask.decode({"size": [height, width], "counts": rle}).astype(bool)
 
 
 def mask_table(

@@ -68,7 +68,7 @@ class PartStore:
         try:
             record = json.loads(self.marker(number).read_bytes())
             data = self.part(number).read_bytes()
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
             return False
         return isinstance(record, dict) and record.get("sha256") == hashlib.sha256(data).hexdigest()
 
