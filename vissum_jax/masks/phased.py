@@ -59,7 +59,8 @@ def hand_over(mask: Float[Array, "h w"], phase: PhaseConfig) -> Float[Array, "h 
     if not phase.quantise_start:
         return mask
     saliency = 1.0 - (mask - jnp.min(mask)) / jnp.maximum(jnp.max(mask), jnp.finfo(mask.dtype).tiny)
-    return 1.0 - jnp.floor(saliency * 255.0) / 255.0
+    # Clipped because compilers divide by way of the reciprocal: bounds missed by a rounding are not bounds.
+    return jnp.clip((255.0 - jnp.floor(saliency * 255.0)) / 255.0, 0.0, 1.0)
 
 
 def minimise(
