@@ -4,7 +4,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
@@ -29,9 +28,44 @@ from vissum_jax.types import (
 )
 
 # The contract of the rows, relied on from outside.
-MASK_COLUMNS = """image class_index class_name predicted_index status reason p_original p_soft p_binary drop_soft
-drop_binary area transfer_drop components passes rle height width crop_x crop_y crop_w crop_h""".split()
-SUMMARY_COLUMNS = """class_index summary rank image box_x box_y box_w box_h similarity ssim exemplar kept""".split()
+MASK_COLUMNS = [
+    "image",
+    "class_index",
+    "class_name",
+    "predicted_index",
+    "status",
+    "reason",
+    "p_original",
+    "p_soft",
+    "p_binary",
+    "drop_soft",
+    "drop_binary",
+    "area",
+    "transfer_drop",
+    "components",
+    "passes",
+    "rle",
+    "height",
+    "width",
+    "crop_x",
+    "crop_y",
+    "crop_w",
+    "crop_h",
+]
+SUMMARY_COLUMNS = [
+    "class_index",
+    "summary",
+    "rank",
+    "image",
+    "box_x",
+    "box_y",
+    "box_w",
+    "box_h",
+    "similarity",
+    "ssim",
+    "exemplar",
+    "kept",
+]
 STATUSES = {"ok", "skipped_prediction", "infeasible", "unreadable", "non_finite"}
 
 binary_masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=17))
