@@ -62,7 +62,7 @@ def run(
             "model": model,
             "weights": weights,
             "preset": preset,
-            "classes": classes.split(",") if classes else None,
+            "classes": tuple(name.strip() for name in classes.split(",")) if classes is not None else None,
             "limit": limit,
             "keep_mispredicted": keep_mispredicted or None,
         }
@@ -70,7 +70,6 @@ def run(
         for name, option in (("images", "IMAGES"), ("model", "--model")):
             if name not in settings:
                 raise ValueError(f"{option} is missing; give it on the command line or in the configuration.")
-        settings["classes"] = tuple(name.strip() for name in settings.get("classes", ()))
         request = pipeline.RunConfig(**settings, overrides=tables)
         started = pipeline.start_run(request, out)
     return finish(started, batch_size=batch_size, json=json, began=began)

@@ -6,8 +6,9 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,6 +35,20 @@ class StageConfigs:
 
 STAGES = ("masks", *(entry.name for entry in dataclasses.fields(StageConfigs)))
 """Tables of a configuration file."""
+
+# What a configuration file may give for a setting: TOML has types, but not these.
+_KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "images": ("a path", lambda value: isinstance(value, str | os.PathLike)),
+    "model": ("text", lambda value: isinstance(value, str)),
+    "weights": ("a path", lambda value: value is None or isinstance(value, str | os.PathLike)),
+    "preset": ("text", lambda value: isinstance(value, str)),
+    "classes": (
+        "a list of texts",
+        lambda value: isinstance(value, list | tuple) and all(isinstance(name, str) for name in value),
+    ),
+    "limit": ("a whole number", lambda value: value is None or type(value) is int),
+    "keep_mispredicted": ("true or false", lambda value: isinstance(value, bool)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +77,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         """Make paths absolute, so that a run can be continued from anywhere; check by resolving every stage."""
+        for name, (kind, fits) in _KINDS.items():
+            if not fits(getattr(self, name)):
+                raise ValueError(f"`{name}` must be {kind}, got {getattr(self, name)!r}.")
+        object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "images", str(Path(self.images).expanduser().resolve()))
         if self.weights is not None:
             object.__setattr__(self, "weights", str(Path(self.weights).expanduser().resolve()))
@@ -103,6 +122,8 @@ def override(config: T, changes: Mapping[str, Any], where: str) -> T:
     Raises:
         ValueError: If a name is not known (the nearest is named) or a value has another type.
     """
+    if not isinstance(changes, Mapping):
+        raise ValueError(f"`{where}` must be a table, got {changes!r}.")
     known = {entry.name: getattr(config, entry.name) for entry in dataclasses.fields(config)}
     values: dict[str, Any] = {}
     for name, value in changes.items():
@@ -117,8 +138,6 @@ def override(config: T, changes: Mapping[str, Any], where: str) -> T:
 
 def _changed(current: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(current) and not isinstance(current, type):
-        if not isinstance(value, Mapping):
-            raise ValueError(f"`{path}` must be a table, got {value!r}.")
         return override(current, value, path)
     if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -148,4 +167,7 @@ def read_settings(path: Path | str) -> dict[str, Any]:
             raise ValueError(
                 f"{str(path)!r}: unknown setting `{name}`: {hint}known are {', '.join((*names, *STAGES))}."
             )
+        if isinstance(values[name], dict) != (name in STAGES):
+            what = f"be a table, got {values[name]!r}" if name in STAGES else "not be a table"
+            raise ValueError(f"{str(path)!r}: `{name}` must {what}.")
     return values
