@@ -15,9 +15,7 @@ import importlib.util
 from pathlib import Path
 
 DESTINATION = Path(__file__).parents[1] / "vissum_jax" / "models" / "resources" / "imagenet_classes.tsv"
-FIRST_WORD = (
-    4  # fields of a synset's line: offset, lexicographer file, part of speech, word count, first word
-)
+FIRST_WORD = 4  # fields of a synset's line: offset, lexicographer file, part of speech, word count, first word
 
 
 def imagenet_ids() -> list[str]:
@@ -44,16 +42,10 @@ def first_words(data_noun: Path) -> dict[str, str]:
 
 def main() -> None:
     """Read both sources and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="folder of data.noun"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"), help="folder of data.noun")
     words = first_words(parser.parse_args().wordnet / "data.noun")
-    rows = [
-        f"{index}\t{wordnet_id}\t{words[wordnet_id]}\n" for index, wordnet_id in enumerate(imagenet_ids())
-    ]
+    rows = [f"{index}\t{wordnet_id}\t{words[wordnet_id]}\n" for index, wordnet_id in enumerate(imagenet_ids())]
     DESTINATION.write_text("index\twordnet_id\tname\n" + "".join(rows))
 
 

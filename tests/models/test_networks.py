@@ -42,10 +42,7 @@ def _photograph(path: Path, spec: ClassifierSpec) -> np.ndarray:
     width, height = (round(side * scale) for side in image.size)
     image = image.resize((width, height), filters[spec.interpolation])
     left, top = (width - spec.input_width) // 2, (height - spec.input_height) // 2
-    return (
-        np.asarray(image.crop((left, top, left + spec.input_width, top + spec.input_height)), np.float32)
-        / 255
-    )
+    return np.asarray(image.crop((left, top, left + spec.input_width, top + spec.input_height)), np.float32) / 255
 
 
 def _predictions(classifier: Classifier, paths: list[Path]) -> np.ndarray:
@@ -87,9 +84,7 @@ def test_recognises_one_photograph_of_many_classes(name: str, least: float, shar
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", sorted(LEAST_TOP1))
-def test_both_backends_agree_on_outputs_and_gradients(
-    name: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_both_backends_agree_on_outputs_and_gradients(name: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch):
     classifier = _load(name, shared_data)
     path = sorted((shared_data / "images" / "saxophone").iterdir())[0]
     image = jnp.asarray(_photograph(path, classifier.spec))[None]

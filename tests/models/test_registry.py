@@ -254,9 +254,7 @@ def test_a_fine_tuned_head_keeps_its_classes(tmp_path: Path, name: str):
     classifier = load_classifier(name, weights=path)
     assert classifier.spec.class_names == CLASSES
     assert classifier.spec.known_top1 is None
-    images = jax.ShapeDtypeStruct(
-        (2, classifier.spec.input_height, classifier.spec.input_width, 3), jnp.float32
-    )
+    images = jax.ShapeDtypeStruct((2, classifier.spec.input_height, classifier.spec.input_width, 3), jnp.float32)
     outputs = jax.eval_shape(classifier.apply, classifier.params, images)
     assert outputs.logits.shape == (2, 3)
     assert outputs.endpoints[classifier.spec.feature_endpoint].ndim == 2
@@ -287,8 +285,7 @@ def test_a_function_of_ones_own_is_called(tmp_path: Path, monkeypatch: pytest.Mo
     with _raises(ValueError, "`model` 'own_network:other': module 'own_network' has no function 'other'."):
         load_classifier("own_network:other")
     message = (
-        "`model` 'no_such_package.x:f': no module 'no_such_package' on the Python path; add its folder to "
-        "PYTHONPATH."
+        "`model` 'no_such_package.x:f': no module 'no_such_package' on the Python path; add its folder to PYTHONPATH."
     )
     with _raises(ValueError, message):
         load_classifier("no_such_package.x:f")

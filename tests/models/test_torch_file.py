@@ -53,9 +53,7 @@ class _Storage:
 class _Tensor:
     """Pickles as PyTorch's tensors do."""
 
-    def __init__(
-        self, storage: _Storage, shape: tuple, stride: tuple, *, offset: int = 0, parameter: bool = False
-    ):
+    def __init__(self, storage: _Storage, shape: tuple, stride: tuple, *, offset: int = 0, parameter: bool = False):
         self.arguments = (storage, offset, shape, stride, False, OrderedDict())
         self.parameter = parameter
 
@@ -197,9 +195,7 @@ def test_a_whole_pickled_network_is_refused_by_name(tmp_path: Path, write, torch
     network = type("Network", (), {"__module__": "torch"})
     torch_names.Network = network
     path = write(tmp_path / "w.pth", network())
-    with pytest.raises(
-        ValueError, match=r"asks for `(copy_reg\._reconstructor|torch\.Network)`, which is not"
-    ):
+    with pytest.raises(ValueError, match=r"asks for `(copy_reg\._reconstructor|torch\.Network)`, which is not"):
         read_checkpoint(path)
 
 

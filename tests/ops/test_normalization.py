@@ -37,9 +37,7 @@ def images() -> jax.Array:
 
 def test_agrees_with_the_oracle(images: jax.Array, options: dict):
     expected = oracle.normalize(np.asarray(images), **options)
-    np.testing.assert_allclose(
-        local_response_normalization(images, **options), expected, rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(local_response_normalization(images, **options), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_gradient_agrees_with_the_oracle(images: jax.Array, options: dict):

@@ -78,9 +78,7 @@ class Network(NamedTuple):
 
 
 @functools.cache
-def make_network(
-    architecture: Architecture, *, num_classes: int, activation: Activation | None = None
-) -> Network:
+def make_network(architecture: Architecture, *, num_classes: int, activation: Activation | None = None) -> Network:
     """Build a network once per process, so that every classifier of one kind shares compiled programs.
 
     Args:
@@ -110,9 +108,7 @@ def make_network(
 
 def initial_params(architecture: Architecture, *, num_classes: int, key: Array) -> PyTree:
     """Random parameters to start a training from."""
-    network = architecture.build(
-        num_classes=num_classes, activation=architecture.activation, rngs=nnx.Rngs(params=key)
-    )
+    network = architecture.build(num_classes=num_classes, activation=architecture.activation, rngs=nnx.Rngs(params=key))
     return nnx.to_pure_dict(nnx.state(network))
 
 

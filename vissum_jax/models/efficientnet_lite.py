@@ -94,13 +94,9 @@ class InvertedResidual(nnx.Module):
 class EfficientNetLite(nnx.Module):
     """EfficientNet-Lite with the given blocks."""
 
-    def __init__(
-        self, blocks: tuple[Block, ...], *, num_classes: int, activation: Activation, rngs: nnx.Rngs
-    ):
+    def __init__(self, blocks: tuple[Block, ...], *, num_classes: int, activation: Activation, rngs: nnx.Rngs):
         self.stem = Conv(3, _STEM, 3, stride=2, rngs=rngs)
-        self.blocks = nnx.List(
-            [InvertedResidual(block, activation=activation, rngs=rngs) for block in blocks]
-        )
+        self.blocks = nnx.List([InvertedResidual(block, activation=activation, rngs=rngs) for block in blocks])
         self.head = Conv(blocks[-1].outputs, _HEAD, 1, rngs=rngs)
         self.classifier = Linear(_HEAD, num_classes, rngs=rngs)
         self.activation = activation

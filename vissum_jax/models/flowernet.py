@@ -21,9 +21,7 @@ class FlowerNet(nnx.Module):
     def __init__(self, *, num_classes: int, activation: Activation, rngs: nnx.Rngs):
         self.stem = Conv(3, _STEM, 3, stride=2, rngs=rngs)
         widths = (_STEM, *_STAGES)
-        self.stages = nnx.List(
-            [Conv(inputs, outputs, 3, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)]
-        )
+        self.stages = nnx.List([Conv(inputs, outputs, 3, rngs=rngs) for inputs, outputs in itertools.pairwise(widths)])
         self.classifier = Linear(widths[-1], num_classes, rngs=rngs)
         self.activation = activation
 

@@ -1,12 +1,13 @@
 """GoogLeNet (Szegedy et al. 2015) as trained with Caffe: no batch normalisation, no auxiliary heads."""
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from vissum_jax.models.architecture import Activation, Architecture
 from vissum_jax.models.keys import ConvKeys, KeyMap, LinearKeys
-from vissum_jax.models.layers import Conv, Linear, Normalization, global_average
+from vissum_jax.models.layers import Conv, Linear, Normalization, convolve_together, global_average
 from vissum_jax.ops.normalization import local_response_normalization
 from vissum_jax.ops.pooling import ceil_padding, max_pool
 
@@ -49,10 +50,13 @@ class Inception(nnx.Module):
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
         """Concatenate the branches: 1x1, 3x3, 5x5, pool."""
         act = self.activation
+        entry = (self.conv_1x1, self.reduce_3x3, self.reduce_5x5)
+        cuts = np.cumsum([layer.bias.shape[0] for layer in entry])[:-1]
+        one, reduced_3x3, reduced_5x5 = jnp.split(act(convolve_together(entry, x)), cuts, axis=-1)
         branches = (
-            act(self.conv_1x1(x)),
-            act(self.conv_3x3(act(self.reduce_3x3(x)))),
-            act(self.conv_5x5(act(self.reduce_5x5(x)))),
+            one,
+            act(self.conv_3x3(reduced_3x3)),
+            act(self.conv_5x5(reduced_5x5)),
             act(self.pool_proj(max_pool(x, window=3, stride=1, padding="SAME"))),
         )
         return jnp.concatenate(branches, axis=-1)

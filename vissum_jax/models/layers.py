@@ -1,5 +1,6 @@
 """The layers that networks are made of, over the kernels of `ops`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -33,6 +34,16 @@ class Conv(nnx.Module):
     def __call__(self, images: Float[Array, "b h w i"]) -> Float[Array, "b out_h out_w o"]:
         """Convolve and add the bias."""
         return conv2d(images, self.kernel[...], stride=self.stride, padding=self.padding) + self.bias[...]
+
+
+def convolve_together(layers: Sequence[Conv], images: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
+    """Outputs of several convolutions of one input and one geometry, side by side in their order.
+
+    One wide matrix product in place of several narrow ones, forwards and backwards.
+    """
+    kernel = jnp.concatenate([layer.kernel[...] for layer in layers], axis=-1)
+    bias = jnp.concatenate([layer.bias[...] for layer in layers])
+    return conv2d(images, kernel, stride=layers[0].stride, padding=layers[0].padding) + bias
 
 
 class Linear(nnx.Module):

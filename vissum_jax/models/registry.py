@@ -144,8 +144,7 @@ def _weights_path(architecture: Architecture, weights: str | Path | None) -> Pat
     path = architecture.default_weights() if architecture.default_weights else None
     if path is None:
         raise FileNotFoundError(
-            f"`weights` of {architecture.name!r} are not installed; name a file. They come from "
-            f"{architecture.source}."
+            f"`weights` of {architecture.name!r} are not installed; name a file. They come from {architecture.source}."
         )
     return path
 
@@ -188,9 +187,7 @@ def _class_names(
     if not names and num_classes == len(imagenet.names):
         return imagenet.names, imagenet.wordnet_ids
     if len(names) != num_classes:
-        raise ValueError(
-            f"`class_names` must hold {num_classes} names, one per class of {path}, got {len(names)}."
-        )
+        raise ValueError(f"`class_names` must hold {num_classes} names, one per class of {path}, got {len(names)}.")
     return names, imagenet.wordnet_ids if names == imagenet.names else ()
 
 
@@ -225,7 +222,5 @@ def _call_factory(name: str) -> Classifier:
         raise ValueError(f"`model` {name!r}: module {module_name!r} has no function {function_name!r}.")
     classifier = factory()
     if not isinstance(classifier, Classifier):
-        raise ValueError(
-            f"`model` {name!r} must return a vissum_jax.Classifier, got {type(classifier).__name__}."
-        )
+        raise ValueError(f"`model` {name!r} must return a vissum_jax.Classifier, got {type(classifier).__name__}.")
     return classifier

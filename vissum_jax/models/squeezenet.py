@@ -36,9 +36,7 @@ class Fire(nnx.Module):
     def __call__(self, x: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
         """Concatenate both expansions."""
         x = self.activation(self.squeeze(x))
-        return jnp.concatenate(
-            [self.activation(self.expand_1x1(x)), self.activation(self.expand_3x3(x))], axis=-1
-        )
+        return jnp.concatenate([self.activation(self.expand_1x1(x)), self.activation(self.expand_3x3(x))], axis=-1)
 
 
 class SqueezeNet(nnx.Module):

@@ -172,9 +172,7 @@ def _named_arrays(content: Any, read: Callable[[_Storage], bytes]) -> dict[str, 
         if storage.key not in blocks:
             block = np.frombuffer(read(storage), _STORAGE_DTYPES[storage.dtype])
             if block.size != storage.count:
-                raise ValueError(
-                    f"storage {storage.key} holds {block.size} numbers instead of {storage.count}"
-                )
+                raise ValueError(f"storage {storage.key} holds {block.size} numbers instead of {storage.count}")
             blocks[storage.key] = block
         arrays[name] = _view(name, blocks[storage.key], tensor)
     return arrays
@@ -185,9 +183,7 @@ def _view(name: str, block: np.ndarray, tensor: _Tensor) -> np.ndarray:
     if len(tensor.shape) != len(tensor.stride) or min((tensor.offset, *tensor.shape, *tensor.stride)) < 0:
         raise ValueError(f"tensor {name!r} has an impossible layout")
     size = math.prod(tensor.shape)
-    last = tensor.offset + sum(
-        (length - 1) * step for length, step in zip(tensor.shape, tensor.stride, strict=True)
-    )
+    last = tensor.offset + sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride, strict=True))
     if size and (last >= block.size or size > block.size):
         raise ValueError(f"tensor {name!r} reaches beyond its storage")
     bytes_stride = tuple(step * block.itemsize for step in tensor.stride)

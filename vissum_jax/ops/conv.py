@@ -1,9 +1,12 @@
 """Convolution with the kernel that is fastest on the backend at hand.
 
 XLA's CPU backend runs grouped convolutions 20 to 80 times slower than the same sum written as shifted
-multiply-adds, and 1x1 convolutions several times slower than matrix products. GPUs and TPUs have kernels of
-their own for both and get the plain convolution. The numbers agree to rounding.
+multiply-adds, 1x1 convolutions several times slower than matrix products, and input gradients of the others up to
+three times slower than they could be. GPUs and TPUs have kernels of their own for all of them and get the plain
+convolution. The numbers agree to rounding.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,8 @@ from jaxtyping import Array, Float
 
 Padding = str | tuple[tuple[int, int], tuple[int, int]]
 """``SAME``, ``VALID``, or ((top, bottom), (left, right)) in pixels, as in `jax.lax`."""
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -51,14 +56,12 @@ def conv2d(
             return _depthwise_as_shifts(images, kernel, stride, pads)
         if kernel.shape[:2] == (1, 1) and groups == 1 and pads == ((0, 0), (0, 0)):
             return images[:, ::stride, ::stride] @ kernel[0, 0]
-    return lax.conv_general_dilated(
-        images, kernel, (stride, stride), pads, dimension_numbers=_DIMENSIONS, feature_group_count=groups
-    )
+        if groups == 1:
+            return _dense(images, kernel, stride, pads)
+    return _plain(images, kernel, stride, pads, groups)
 
 
-def explicit_padding(
-    size: tuple[int, ...], window: tuple[int, ...], stride: int, padding: Padding
-) -> tuple[tuple[int, int], tuple[int, int]]:
+def explicit_padding(size: tuple[int, ...], window: tuple[int, ...], stride: int, padding: Padding) -> Pads:
     """((top, bottom), (left, right)) for any way of naming a padding."""
     if isinstance(padding, str):
         rows, columns = lax.padtype_to_pads(size, window, (stride, stride), padding)
@@ -70,7 +73,7 @@ def _depthwise_as_shifts(
     images: Float[Array, "b h w c"],
     kernel: Float[Array, "kh kw 1 c"],
     stride: int,
-    pads: tuple[tuple[int, int], tuple[int, int]],
+    pads: Pads,
 ) -> Float[Array, "b out_h out_w c"]:
     """Depthwise convolution as one multiply-add of a shifted, strided slice per kernel position."""
     padded = jnp.pad(images, ((0, 0), *pads, (0, 0)))
@@ -83,3 +86,63 @@ def _depthwise_as_shifts(
             shifted = padded[:, row : row + span_h : stride, column : column + span_w : stride]
             result = result + shifted * kernel[row, column, 0]
     return result
+
+
+def _plain(images: Array, kernel: Array, stride: int, pads: Pads, groups: int = 1) -> Array:
+    """XLA's own convolution."""
+    return lax.conv_general_dilated(
+        images, kernel, (stride, stride), pads, dimension_numbers=_DIMENSIONS, feature_group_count=groups
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _dense(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """XLA's own convolution with an input gradient written so that the CPU backend runs it as a matrix product."""
+    return _plain(images, kernel, stride, pads)
+
+
+def _dense_forward(images: Array, kernel: Array, stride: int, pads: Pads) -> tuple[Array, tuple[Array, Array]]:
+    return _plain(images, kernel, stride, pads), (images, kernel)
+
+
+def _dense_backward(stride: int, pads: Pads, kept: tuple[Array, Array], upstream: Array) -> tuple[Array, Array]:
+    images, kernel = kept
+    (to_kernel,) = jax.linear_transpose(lambda k: _plain(images, k, stride, pads), kernel)(upstream)
+    if stride > 1:
+        _, pullback = jax.vjp(lambda x: _strided_by_cells(x, kernel, stride, pads), images)
+        return pullback(upstream)[0], to_kernel
+    # Derived by JAX, this would be a convolution whose kernel has its channels swapped. Inside a loop XLA leaves
+    # the swap to the convolution, which then runs several times slower, on one core.
+    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
+    (top, bottom), (left, right) = pads
+    reach_h, reach_w = kernel.shape[0] - 1, kernel.shape[1] - 1
+    opposite = ((reach_h - top, reach_h - bottom), (reach_w - left, reach_w - right))
+    return _plain(upstream, flipped, 1, opposite), to_kernel
+
+
+_dense.defvjp(_dense_forward, _dense_backward)
+
+
+def _strided_by_cells(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """A strided convolution as one without stride, over cells of stride x stride pixels.
+
+    The rows of cells under a window are gathered side by side, so that one row is left to convolve along. Slower
+    than the plain form, but its transpose is what the gradient wants: a dense convolution with many outputs, then
+    a few additions of whole rows. (Derived from the plain form, it would be a convolution over zeros.)
+    """
+    size_h, size_w, channels, outputs = kernel.shape
+    (top, bottom), (left, right) = pads
+    out_h = (images.shape[1] + top + bottom - size_h) // stride + 1
+    out_w = (images.shape[2] + left + right - size_w) // stride + 1
+    taps_h, taps_w = -(-size_h // stride), -(-size_w // stride)
+    cells_h, cells_w = out_h + taps_h - 1, out_w + taps_w - 1
+    far_h = cells_h * stride - images.shape[1] - top  # negative where the windows leave a rest
+    far_w = cells_w * stride - images.shape[2] - left
+    fitted = lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), (top, far_h, 0), (left, far_w, 0), (0, 0, 0)))
+    cells = fitted.reshape(-1, cells_h, stride, cells_w, stride * channels).swapaxes(2, 3)
+    cells = cells.reshape(-1, cells_h, cells_w, stride * stride * channels)
+    gathered = jnp.concatenate([cells[:, tap : tap + out_h] for tap in range(taps_h)], axis=-1)
+
+    whole = jnp.pad(kernel, ((0, taps_h * stride - size_h), (0, taps_w * stride - size_w), (0, 0), (0, 0)))
+    by_cell = whole.reshape(taps_h, stride, taps_w, stride, channels, outputs).transpose(2, 0, 1, 3, 4, 5)
+    return _dense(gathered, by_cell.reshape(1, taps_w, -1, outputs), 1, ((0, 0), (0, 0)))

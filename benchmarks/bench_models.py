@@ -1,0 +1,151 @@
+"""Value and gradient with respect to the image, batch 8, float32, against PyTorch with the same weights.
+
+    python benchmarks/bench_models.py --json [--weights FOLDER] [--quick]
+
+Both run in one process, alternating, on the same images and as many threads as there are cores. `ratio` is
+PyTorch's median time / ours. Needs the [parity] extra; GoogLeNet's weights are read from --weights
+(bvlc_googlenet_f32.npz), EfficientNet-Lite0's come from the [weights] extra.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.peers import torch_networks
+from vissum_jax.models import ARCHITECTURES, load_classifier
+from vissum_jax.models.checkpoint import read_checkpoint
+from vissum_jax.models.efficientnet_lite import scaled_blocks
+
+BATCH = 8
+ROUNDS = 15
+QUICK_ROUNDS = 5
+Step = Callable[[], object]
+
+
+def ours(name: str, weights: Path | None, images: np.ndarray) -> tuple[Step, float]:
+    """Our compiled value-and-gradient and its compilation time in seconds."""
+    classifier = load_classifier(name, weights=weights)
+
+    @jax.jit
+    def value_and_grad(classifier, images):
+        return jax.value_and_grad(lambda x: classifier(x).logits[:, 0].sum())(images)
+
+    device_images = jnp.asarray(images)
+    start = time.perf_counter()
+    compiled = value_and_grad.lower(classifier, device_images).compile()
+    seconds = time.perf_counter() - start
+    return lambda: jax.block_until_ready(compiled(classifier, device_images)), seconds
+
+
+def theirs(name: str, weights: Path, images: np.ndarray) -> Step:
+    """PyTorch's value-and-gradient, channels-last."""
+    arrays = read_checkpoint(weights).arrays
+    if name == "googlenet-bvlc":
+        network = torch_networks.GoogLeNet(arrays)
+    else:
+        strides = tuple(block.stride for block in scaled_blocks(width=1.0, depth=1.0))
+        network = torch_networks.EfficientNetLite(arrays, strides)
+    network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    batch = torch.from_numpy(images.transpose(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
+
+    def step() -> tuple[torch.Tensor, torch.Tensor]:
+        x = batch.detach().requires_grad_(True)
+        value = network(x)[:, 0].sum()
+        (gradient,) = torch.autograd.grad(value, x)
+        return value, gradient
+
+    return step
+
+
+def check_same(mine: Step, peer: Step) -> None:
+    """Stop if the two do not compute the same."""
+    value, gradient = mine()
+    peer_value, peer_gradient = (tensor.numpy(force=True) for tensor in peer())
+    expected = peer_gradient.transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(value, peer_value, rtol=1e-3)
+    # Not element by element: where two inputs of a maximum nearly tie, rounding decides.
+    error = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
+    if error > 1e-2:
+        raise SystemExit(f"the gradients differ by {error:.1e} of their norm")
+
+
+def alternate(steps: list[Step], rounds: int) -> list[list[float]]:
+    """Seconds of each step, A B A B."""
+    seconds: list[list[float]] = [[] for _ in steps]
+    for step in steps:
+        step()
+    for _ in range(rounds):
+        for step, measured in zip(steps, seconds, strict=True):
+            start = time.perf_counter()
+            step()
+            measured.append(time.perf_counter() - start)
+    return seconds
+
+
+def bench(name: str, weights: Path, rounds: int) -> list[dict]:
+    """Rows of one network."""
+    size = ARCHITECTURES[name].input_size
+    images = np.random.default_rng(0).random((BATCH, size, size, 3), np.float32)
+    mine, compile_seconds = ours(name, weights, images)
+    peer = theirs(name, weights, images)
+    check_same(mine, peer)
+    mine_seconds, peer_seconds = alternate([mine, peer], rounds)
+    ratios = [b / a for a, b in zip(mine_seconds, peer_seconds, strict=True)]
+    low, _, high = statistics.quantiles(ratios, n=4)
+    case = f"{name} value and input gradient, batch {BATCH}"
+    median, peer_median = statistics.median(mine_seconds), statistics.median(peer_seconds)
+    return [
+        {
+            "case": case,
+            "metric": "time",
+            "value": median,
+            "unit": "s",
+            "peer": peer_median,
+            "ratio": peer_median / median,
+            "low": low,
+            "high": high,
+        },
+        {"case": case, "metric": "compile time", "value": compile_seconds, "unit": "s"},
+    ]
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=Path(__file__).parents[2] / "shared/data/weights")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds instead of {ROUNDS}")
+    parser.add_argument("--only", choices=("googlenet-bvlc", "efficientnet-lite0"))
+    options = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    files = {"googlenet-bvlc": options.weights / "bvlc_googlenet_f32.npz"}
+    find = ARCHITECTURES["efficientnet-lite0"].default_weights
+    files["efficientnet-lite0"] = find() if find else None
+    results = []
+    for name, path in files.items():
+        if options.only in (None, name):
+            if path is None or not path.is_file():
+                raise SystemExit(f"no weights for {name}: give --weights, or install the [weights] extra")
+            results += bench(name, path, QUICK_ROUNDS if options.quick else ROUNDS)
+    if options.json:
+        print(json.dumps({"results": results}))
+        return
+    for row in results:
+        ratio = f", ratio {row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})" if "ratio" in row else ""
+        print(f"{row['case']}: {row['metric']} {row['value']:.3f} {row['unit']}{ratio}")
+
+
+if __name__ == "__main__":
+    main()
