@@ -159,7 +159,7 @@ class CompactConfig:
     edge_softness: float = 0.1
     learning_rate: float = 0.3
     momentum: float = 0.9
-    area_rate: float = 0.06
+    area_rate: float = 0.1
     margin: float = 2.0
     initial_area: float = 0.5
     warm_start_sigma: float = 8.0
