@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from vissum_jax.ops.depthwise import Pads, depthwise_as_shifts
+
 Padding = str | tuple[tuple[int, int], tuple[int, int]]
 """``SAME``, ``VALID``, or ((top, bottom), (left, right)) in pixels, as in `jax.lax`."""
-
-Pads = tuple[tuple[int, int], tuple[int, int]]
 
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
@@ -53,7 +53,7 @@ def conv2d(
     pads = explicit_padding(images.shape[1:3], kernel.shape[:2], stride, padding)
     if jax.default_backend() == "cpu":
         if groups == channels == outputs and groups > 1:
-            return _depthwise_as_shifts(images, kernel, stride, pads)
+            return depthwise_as_shifts(images, kernel, stride, pads)
         if kernel.shape[:2] == (1, 1) and groups == 1 and pads == ((0, 0), (0, 0)):
             return images[:, ::stride, ::stride] @ kernel[0, 0]
         if groups == 1:
@@ -67,25 +67,6 @@ def explicit_padding(size: tuple[int, ...], window: tuple[int, ...], stride: int
         rows, columns = lax.padtype_to_pads(size, window, (stride, stride), padding)
         return (int(rows[0]), int(rows[1])), (int(columns[0]), int(columns[1]))
     return padding
-
-
-def _depthwise_as_shifts(
-    images: Float[Array, "b h w c"],
-    kernel: Float[Array, "kh kw 1 c"],
-    stride: int,
-    pads: Pads,
-) -> Float[Array, "b out_h out_w c"]:
-    """Depthwise convolution as one multiply-add of a shifted, strided slice per kernel position."""
-    padded = jnp.pad(images, ((0, 0), *pads, (0, 0)))
-    kernel_h, kernel_w = kernel.shape[:2]
-    span_h = (padded.shape[1] - kernel_h) // stride * stride + 1
-    span_w = (padded.shape[2] - kernel_w) // stride * stride + 1
-    result = jnp.zeros((), images.dtype)
-    for row in range(kernel_h):
-        for column in range(kernel_w):
-            shifted = padded[:, row : row + span_h : stride, column : column + span_w : stride]
-            result = result + shifted * kernel[row, column, 0]
-    return result
 
 
 def _plain(images: Array, kernel: Array, stride: int, pads: Pads, groups: int = 1) -> Array:
