@@ -4,9 +4,9 @@ The mask of an image is an upper level set of a smooth ranking field S, chosen t
 
     B(u) = 0 where S(u) > t(a), else 1,        t(a) = (1 - a)-quantile of S.
 
-Two quantities move. The ranking follows the gradient of log f_c(Phi(x; B)), which reaches it through a sigmoid
-of width `softness` in place of the step (straight-through): pixels whose blurring would lower the score rise.
-The area follows the constraint: it shrinks while the drop meets the target and grows while it does not.
+Two quantities move. The ranking follows the gradient of the log odds of f_c(Phi(x; B)), which reaches it
+through a sigmoid of width `softness` in place of the step (straight-through): pixels whose blurring would lower
+the score rise. The area follows the constraint: it shrinks while the drop meets the target and grows while it does not.
 
 Why not a penalty or a multiplier on the area: with a quantile for a threshold there is always a boundary inside
 the image, so the gradient never dies, "all kept" and "all covered" are not reachable, and no weight has to be
@@ -28,13 +28,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from vissum_jax.masks.config import CompactConfig
 from vissum_jax.masks.perturbation import MeanColour
-from vissum_jax.masks.score import log_probability
+from vissum_jax.masks.score import log_odds, log_probability
 from vissum_jax.ops.blur import gaussian_blur
 from vissum_jax.ops.interpolate import gaussian_basis_matrix
 from vissum_jax.types import Classifier
 
 _QUANTILE_STRIDE = 4  # the ranking is smooth: its quantiles are read on every fourth row and column
 _SMALLEST_AREA = 1e-3
+_TIE_BREAK = 1e-3  # standard deviations of the ranking
 _ROUNDING = 1e-3  # nats by which a judged mask must beat its target, so that rounding cannot undo it
 
 
@@ -103,17 +104,23 @@ def warm_start(
     class_index: Int[Array, b],
     config: CompactConfig,
 ) -> tuple[Float[Array, "b g g"], Float[Array, b]]:
-    """Rank pixels by smoothed gradient saliency max_c |d log f_c / dx|; also log f_c of the clean images."""
+    """Rank pixels by smoothed gradient saliency, the largest |d log odds / dx| of a pixel's channels.
+
+    Where the network has no gradient the centre comes first: a constant ranking would have no level sets to
+    start from. Also returns log f_c of the clean images.
+    """
+    line = jnp.linspace(-1.0, 1.0, config.grid)
+    centre = _TIE_BREAK * standardised(-(line[:, None] ** 2 + line**2))
 
     def total(x: Array) -> tuple[Array, Array]:
-        clean = log_probability(classifier, x, class_index)
-        return jnp.sum(clean), clean
+        odds = log_odds(classifier, x, class_index)
+        return jnp.sum(odds), jax.nn.log_sigmoid(odds)
 
     gradient, clean = jax.grad(total, has_aux=True)(images)
 
     def rank(gradient: Float[Array, "h w 3"]) -> Float[Array, "g g"]:
         saliency = gaussian_blur(jnp.max(jnp.abs(gradient), axis=-1), config.warm_start_sigma)
-        return standardised(grid_of(saliency, config.grid, config.grid_sigma))
+        return standardised(standardised(grid_of(saliency, config.grid, config.grid_sigma)) + centre)
 
     return jax.vmap(rank)(gradient), clean
 
@@ -192,8 +199,8 @@ def search(
         def total(ranking: Array) -> tuple[Array, Array]:
             perturbed = blend(images, reference, level_sets(ranking, state.area))
             shifted = jnp.roll(perturbed, shift, axis=(1, 2))
-            values = log_probability(classifier, shifted, class_index)
-            return jnp.sum(values), values
+            odds = log_odds(classifier, shifted, class_index)
+            return jnp.sum(odds), jax.nn.log_sigmoid(odds)
 
         gradient, values = jax.grad(total, has_aux=True)(state.ranking)
         length = jnp.sqrt(jnp.mean(gradient**2, axis=(1, 2), keepdims=True))
