@@ -73,13 +73,21 @@ def extract(
     """
     check_images(images, classifier)
     count, height, width, _ = images.shape
+    names = classifier.spec.class_names
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
+    if class_index is not None:
+        if class_index.shape != (count,):
+            raise ValueError(f"`class_index` must be one for each of the {count} images, got {len(class_index)}.")
+        if np.any((class_index < 0) | (class_index >= len(names))):
+            found = f"{class_index.min()}..{class_index.max()}"
+            raise ValueError(f"`class_index` must be in 0..{len(names) - 1}, got {found}.")
     status = np.full(count, MaskStatus.OK, dtype=object)
     reason = np.full(count, "", dtype=object)
     for row, why in (unreadable or {}).items():
         status[row], reason[row] = MaskStatus.UNREADABLE, why
 
     readable = np.flatnonzero(status == MaskStatus.OK)
-    names = classifier.spec.class_names
     probabilities = np.full((count, len(names)), np.nan, dtype=np.float32)
     for filled, rows in _batches(readable, batch_size):
         answers = predict(classifier, jnp.asarray(images[filled]))
@@ -87,8 +95,6 @@ def extract(
     finite = np.all(np.isfinite(probabilities), axis=1)
     predicted = np.where(finite, np.argmax(np.where(np.isfinite(probabilities), probabilities, -1.0), axis=1), -1)
     wanted = predicted.copy() if class_index is None else np.array(class_index, dtype=np.int64)
-    if np.any((wanted >= len(names)) | ((wanted < 0) & finite)):
-        raise ValueError(f"`class_index` must be in 0..{len(names) - 1}, got {wanted.min()}..{wanted.max()}.")
 
     def mark(rows: Int[np.ndarray, " r"], outcome: MaskStatus, why: Callable[[int], str]) -> None:
         for row in rows:
@@ -121,26 +127,33 @@ def extract(
         if progress is not None:
             progress(len(rows))
 
-    scored = np.all([np.isfinite(found[name][todo]) for name in _SCORES], axis=0)
-    broken = todo[~scored]
-    mark(broken, MaskStatus.NON_FINITE, lambda _: "the network answers NaN or infinity under a mask")
-    found["soft"][broken], found["salient"][broken] = 1.0, False
+    answered = np.all([np.isfinite(found[name][todo]) for name in _SCORES], axis=0)
+    possible = found["p_original"][todo] > 0
+    mark(todo[~answered], MaskStatus.NON_FINITE, lambda _: "the network answers NaN or infinity under a mask")
+    mark(
+        todo[answered & ~possible],
+        MaskStatus.NON_FINITE,
+        lambda _: "the class's probability is 0: no mask can lower it",
+    )
+    masked = todo[answered & possible]
+    others = np.setdiff1d(np.arange(count), masked)
+    found["soft"][others], found["salient"][others] = 1.0, False
     for name in (*_SCORES, "area"):
-        found[name][broken] = np.nan
+        found[name][others] = np.nan
+    found["p_original"][others] = probabilities[others, wanted[others]]
     if isinstance(config, CompactConfig):
-        drop = 1.0 - found["p_binary"] / found["p_original"]
-        missed = todo[scored & (drop[todo] < config.target_drop)]
+        drop = np.full(count, np.nan)
+        drop[masked] = 1.0 - found["p_binary"][masked] / found["p_original"][masked]
         mark(
-            missed,
+            masked[drop[masked] < config.target_drop],
             MaskStatus.INFEASIBLE,
             lambda row: f"no mask reached a drop of {config.target_drop}; the best found drops {drop[row]:.4f}",
         )
-    others = np.setdiff1d(readable, todo)
-    found["p_original"][others] = probabilities[others, wanted[others]]
     return MaskBatch(
         soft=found["soft"],
         salient=found["salient"],
-        status=tuple(status),
+        # An array hands a status back as the text that it is.
+        status=tuple(MaskStatus(outcome) for outcome in status),
         reason=tuple(reason),
         class_index=wanted,
         predicted_index=predicted,
