@@ -197,6 +197,8 @@ class CompactConfig:
             raise ValueError(
                 f"`jitter` and `robust_every` must not be negative, got {self.jitter} and {self.robust_every}."
             )
+        if self.robust_every == 1:
+            raise ValueError("`robust_every` must be 0 or at least 2, got 1: robust steps judge no mask.")
 
 
 MaskConfig = PhasedConfig | CompactConfig
