@@ -6,6 +6,7 @@ its colour away, so masks are known: they cover the blobs.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import jax
@@ -13,6 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from vissum_jax.masks.config import CompactConfig
+from vissum_jax.pipeline import StageConfigs
+from vissum_jax.proposals import ProposalConfig
 from vissum_jax.types import Classifier, ClassifierSpec, Outputs
 
 SIDE = 64
@@ -93,3 +97,18 @@ def write_photographs(root: Path, counts: dict[int, int]) -> Path:
         for seed in range(count):
             Image.fromarray(photograph(class_index, seed)).save(folder / f"{seed}.png")
     return root
+
+
+def overrides() -> dict:
+    """`SETTINGS` as a run's overrides."""
+    return tomllib.loads(SETTINGS)
+
+
+def mask_config() -> CompactConfig:
+    """The masks' part of `SETTINGS`."""
+    return CompactConfig(**overrides()["masks"])
+
+
+def stage_configs() -> StageConfigs:
+    """The rest of `SETTINGS`."""
+    return StageConfigs(proposals=ProposalConfig(**overrides()["proposals"]))

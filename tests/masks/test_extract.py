@@ -1,5 +1,3 @@
-import tomllib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,11 +5,11 @@ import pytest
 import toys
 
 from vissum_jax.masks import extract as module
-from vissum_jax.masks.config import CompactConfig, PhaseConfig, PhasedConfig
+from vissum_jax.masks.config import PhaseConfig, PhasedConfig
 from vissum_jax.masks.extract import extract
 from vissum_jax.types import HAS_MASK, MaskBatch, MaskStatus
 
-CONFIG = CompactConfig(**tomllib.loads(toys.SETTINGS)["masks"])
+CONFIG = toys.mask_config()
 BATCH = 4
 MEASURES = ("p_original", "p_soft", "p_binary", "area", "transfer_drop")
 SEARCHED = ("p_soft", "p_binary", "area", "transfer_drop")

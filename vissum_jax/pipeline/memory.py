@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from vissum_jax.pipeline.settings import StageConfigs
 from vissum_jax.proposals import propose_batch, prune_redundant, regions
 from vissum_jax.report import ClassReport, RunFacts, write_report
 from vissum_jax.summaries import summarize_class
-from vissum_jax.types import Classifier, ClassSummaries, MaskBatch
+from vissum_jax.types import Classifier, ClassSummaries, ClusterDiagnostics, MaskBatch
 
 _BATCH_ON_CPU = 8
 _BATCH_ON_ACCELERATOR = 64
@@ -68,7 +69,7 @@ def extract_masks(
         images,
         wanted,
         config or preset_named(preset),
-        batch_size=batch_size or default_batch_size(),
+        batch_size=default_batch_size() if batch_size is None else batch_size,
         count_regions=count_regions,
         skip_mispredicted=not keep_mispredicted,
         progress=progress.advance,
@@ -88,6 +89,13 @@ def summarize_images(
 ) -> ClassSummaries:
     """Visual summaries of one class from its images and their masks (VS 3.2); members count all images given."""
     rows = np.flatnonzero(masks.has_mask)
+    if not len(rows):
+        return ClassSummaries(
+            class_index=class_index,
+            summaries=(),
+            diagnostics=ClusterDiagnostics(images=0, proposals=0, clustered=0),
+            reason="no image of the class has a mask",
+        )
     shown = images[rows]
     progress.start("proposals", len(rows))
     proposals = propose_batch(shown, masks.salient[rows], configs.proposals, workers=workers, progress=progress.advance)
@@ -97,14 +105,16 @@ def summarize_images(
     progress.finish()
     distinct = prune_redundant(matches.boxes, matches.image_ids, matches.best_mean, configs.proposals)
     kept = matches.select(distinct)
-    return summarize_class(
+    result = summarize_class(
         images,
         class_index,
         kept.similarity,
         kept.boxes,
         rows[kept.image_ids],
         configs.summaries,
+        proposals=len(matches),
     )
+    return dataclasses.replace(result, diagnostics=dataclasses.replace(result.diagnostics, images=len(rows)))
 
 
 @dataclass(frozen=True)
@@ -178,7 +188,8 @@ def summarize(
     if len(masks) != len(images):
         raise ValueError(f"`masks` must be one for each of the {len(images)} images, got {len(masks)}.")
     classes = []
-    for class_index in np.unique(masks.class_index):
+    # An image that broke the network has no class of its own.
+    for class_index in np.unique(masks.class_index[masks.class_index >= 0]):
         rows = np.flatnonzero(masks.class_index == class_index)
         classes.append(
             summarize_images(
