@@ -112,3 +112,27 @@ def mask_config() -> CompactConfig:
 def stage_configs() -> StageConfigs:
     """The rest of `SETTINGS`."""
     return StageConfigs(proposals=ProposalConfig(**overrides()["proposals"]))
+
+
+class Recorder:
+    """Progress that remembers its totals and what was done."""
+
+    def __init__(self):
+        self.stages, self.running = [], False
+
+    def start(self, stage, total):
+        assert not self.running, "a stage begins after the one before it has ended"
+        self.stages.append([stage, total, 0])
+        self.running = True
+
+    def advance(self, count):
+        assert self.running
+        self.stages[-1][2] += count
+
+    def finish(self):
+        assert self.running
+        self.running = False
+
+    def assert_complete(self):
+        assert not self.running
+        assert all(total == done for _, total, done in self.stages), self.stages

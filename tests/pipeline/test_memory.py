@@ -40,30 +40,6 @@ def summaries(classifier, images, masks):
     return vs.summarize(classifier, images, masks, configs=toys.stage_configs())
 
 
-class Recorder:
-    """Progress that remembers its totals and what was done."""
-
-    def __init__(self):
-        self.stages, self.running = [], False
-
-    def start(self, stage, total):
-        assert not self.running, "a stage begins after the one before it has ended"
-        self.stages.append([stage, total, 0])
-        self.running = True
-
-    def advance(self, count):
-        assert self.running
-        self.stages[-1][2] += count
-
-    def finish(self):
-        assert self.running
-        self.running = False
-
-    def assert_complete(self):
-        assert not self.running
-        assert all(total == done for _, total, done in self.stages), self.stages
-
-
 def described(result, order=None):
     """A class's summaries as a set, whatever the order of images; ``order[i]`` is what image i was called."""
     name = (lambda image: image) if order is None else (lambda image: int(order[image]))
@@ -200,7 +176,7 @@ def test_the_report_shows_every_class_and_every_image(summaries, tmp_path):
 
 
 def test_progress_adds_up(classifier, images):
-    progress = Recorder()
+    progress = toys.Recorder()
     masks = vs.extract_masks(classifier, images, class_index=LABELS, config=toys.mask_config(), progress=progress)
     vs.summarize(classifier, images, masks, configs=toys.stage_configs(), progress=progress)
     progress.assert_complete()

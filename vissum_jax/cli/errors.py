@@ -28,11 +28,11 @@ def user_mistakes() -> Iterator[None]:
 @contextmanager
 def running() -> Iterator[None]:
     """While a command works: the machine's failures and the user's break end it in one line."""
-    from vissum_jax.pipeline import NotReadyError
+    from vissum_jax.pipeline import ChangedError, NotReadyError
 
     try:
         yield
-    except NotReadyError as error:
+    except (ChangedError, NotReadyError) as error:
         stop(f"error: {error}", BAD_USAGE)
     except OSError as error:
         stop(f"stopped: {error}; what was finished is kept, the same command goes on from there.", FAILED)

@@ -4,6 +4,7 @@ from vissum_jax.pipeline.memory import SummarySet, extract_masks, summarize
 from vissum_jax.pipeline.outcome import Outcome, outcome
 from vissum_jax.pipeline.settings import RunConfig, StageConfigs, read_settings
 from vissum_jax.pipeline.stages import (
+    ChangedError,
     NotReadyError,
     Run,
     mask_stage,
@@ -14,6 +15,7 @@ from vissum_jax.pipeline.stages import (
 )
 
 __all__ = [
+    "ChangedError",
     "NotReadyError",
     "Outcome",
     "Run",

@@ -36,7 +36,7 @@ from vissum_jax.runs.manifest import FILE as MANIFEST_FILE
 from vissum_jax.runs.manifest import Manifest, differences, load_manifest
 from vissum_jax.runs.rows import class_summaries, mask_batch, mask_table, summary_table
 from vissum_jax.runs.store import PartStore
-from vissum_jax.types import Classifier, ClassSummaries, Crop
+from vissum_jax.types import Classifier, ClassSummaries, Crop, MaskBatch
 
 SHARD_SIZE = 64
 """Images of a mask part: what is computed again, at most, after a crash."""
@@ -54,6 +54,10 @@ _PACKAGES = (
 
 class NotReadyError(ValueError):
     """A stage was asked for before the one it reads from is done."""
+
+
+class ChangedError(ValueError):
+    """A photograph is no longer the one that its mask was found on."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,27 @@ def _read(
     return images, decoded
 
 
+def _read_class(
+    run: Run, rows: pa.Table, class_index: int
+) -> tuple[tuple[ImageEntry, ...], UInt8[np.ndarray, "n h w 3"], MaskBatch]:
+    """Photographs and masks of a class; black where a photograph was unreadable from the first.
+
+    Raises:
+        ChangedError: If a photograph is not the one that its mask was found on.
+    """
+    entries = run.source.of_class(class_index)
+    own = rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
+    images, decoded = _read(run, entries)
+    for entry, result, known in zip(entries, decoded, own["content_sha256"].to_pylist(), strict=True):
+        found = result.content_hash if isinstance(result, Decoded) else None
+        if known is not None and found != known:
+            why = f" ({result})" if isinstance(result, UnreadableImage) else ""
+            raise ChangedError(
+                f"{entry.image!r} has changed since its mask was found{why}; put it back, or start another run."
+            )
+    return entries, images, mask_batch(own)
+
+
 def mask_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -> None:
     """Find the mask of every photograph; one part a shard."""
 
@@ -192,7 +217,7 @@ def mask_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -
             images,
             np.array([entry.class_index for entry in entries]),
             run.config.masks,
-            batch_size=batch_size or default_batch_size(),
+            batch_size=default_batch_size() if batch_size is None else batch_size,
             count_regions=count_regions,
             skip_mispredicted=not run.config.keep_mispredicted,
             unreadable={row: str(result) for row, result in enumerate(decoded) if isinstance(result, UnreadableImage)},
@@ -230,12 +255,9 @@ def summary_stage(run: Run, progress: Progress) -> None:
     rows = run.mask_rows()
 
     def work(class_index: int) -> pa.Table:
-        entries = run.source.of_class(class_index)
-        name = entries[0].class_name
-        masks = mask_batch(rows.filter(pc.equal(rows["class_index"], class_index)))  # pyright: ignore[reportAttributeAccessIssue]
-        images, _ = _read(run, entries)
+        entries, images, masks = _read_class(run, rows, class_index)
         result = summarize_images(images, masks, class_index, run.config.stages, progress)
-        return summary_table(result, name, [entry.image for entry in entries])
+        return summary_table(result, entries[0].class_name, [entry.image for entry in entries])
 
     finish_parts(
         "summaries",
@@ -271,16 +293,14 @@ def report_stage(run: Run, progress: Progress) -> Path:
     writer = ReportWriter(run.folder / "report", facts)
     progress.start("report", len(classes))
     for class_index in classes:
-        entries = run.source.of_class(class_index)
-        files = tuple(entry.image for entry in entries)
-        images, _ = _read(run, entries)
+        entries, images, masks = _read_class(run, rows, class_index)
         writer.add_class(
             ClassReport(
                 class_index=class_index,
                 class_name=entries[0].class_name,
-                files=files,
+                files=tuple(entry.image for entry in entries),
                 images=images,
-                masks=mask_batch(rows.filter(pc.equal(rows["class_index"], class_index))),  # pyright: ignore[reportAttributeAccessIssue]
+                masks=masks,
                 summaries=run.class_result(class_index),
                 has_soft=False,
             )
