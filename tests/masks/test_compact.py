@@ -336,8 +336,8 @@ def test_the_best_mask_is_the_smallest_feasible_or_the_nearest_to_it():
     np.testing.assert_array_equal(new.stale, [3, 0, 0, 3])  # the first is smaller, but not by 1 %
 
 
-def test_other_grids_and_plain_steps_alone_find_the_region_too():
-    config = dataclasses.replace(CONFIG, robust_every=0, grid=14, steps=30)
-    plain = find(contrast_classifier(), noise(), config=config)
+def test_plain_steps_alone_find_the_region_too():
+    config = dataclasses.replace(CONFIG, robust_every=0)
+    plain = find(contrast_classifier(), noise(count=1), config=config)
     assert (drop(plain) >= config.target_drop).all()
-    assert (plain.area < 1.4 * REGION.mean()).all()
+    assert (plain.area < 1.25 * REGION.mean()).all()

@@ -94,15 +94,11 @@ class VaryingBlur:
             samples = np.where(squares == 0, 1.0, np.exp(-0.5 * squares / sigma[..., None] ** 2))
         width = np.sqrt(np.sum(squares * samples, axis=-1) / np.sum(samples, axis=-1))
         position = np.arcsinh(width / self.onset) / self.step
-        result = np.empty(self.stack.shape[1:])
-        for i, j in np.ndindex(sigma.shape):
-            k = min(int(position[i, j]), self.levels - 2)
-            t = position[i, j] - k
-            p0, p1, p2, p3 = (self.stack[abs(k + d), i, j] for d in (-1, 0, 1, 2))
-            result[i, j] = p1 + 0.5 * t * (
-                p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))
-            )
-        return result
+        k = np.minimum(position.astype(int), self.levels - 2)
+        t = (position - k)[..., None]
+        rows, columns = np.indices(sigma.shape)
+        p0, p1, p2, p3 = (self.stack[abs(k + d), rows, columns] for d in (-1, 0, 1, 2))
+        return p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
 
     def apply(self, mask, step=1e-5):
         """The perturbed image and its derivative in the mask, by central differences in the width."""

@@ -1,4 +1,10 @@
-"""The papers' penalised objective, minimised by Adam in phases (VS 3.1; FV equation 3)."""
+"""The papers' penalised objective, minimised by Adam in phases (VS 3.1; FV equation 3).
+
+Open readings, where neither text nor released code settles a detail or the two differ: penalties act on the values
+optimised, on the grid where there is one; all reductions are means; the text names no initial mask, so `paper` starts
+from the released code's disc; the mask handed over in 8 bits is rounded down; a last phase with smoothing ends in the
+smoothed mask, which is the one the network saw.
+"""
 
 from __future__ import annotations
 
