@@ -1,1 +1,16 @@
 """From a similarity matrix to visual summaries."""
+
+from vissum_jax.summaries.clustering import Clustering, cluster
+from vissum_jax.summaries.config import SummaryConfig
+from vissum_jax.summaries.consistency import member_similarities
+from vissum_jax.summaries.summarize import kept_members, one_box_per_image, summarize_class
+
+__all__ = [
+    "Clustering",
+    "SummaryConfig",
+    "cluster",
+    "kept_members",
+    "member_similarities",
+    "one_box_per_image",
+    "summarize_class",
+]

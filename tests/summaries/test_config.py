@@ -1,0 +1,20 @@
+import pytest
+
+from vissum_jax.summaries import SummaryConfig
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"damping": 1.2}, "`damping` must be in [0.5, 1), got 1.2."),
+        ({"max_iterations": 0}, "`max_iterations` must be positive, got 0."),
+        ({"retries": -1}, "`retries` must not be negative, got -1."),
+        ({"top_members": 1}, "`top_members` must be at least 2, got 1."),
+        ({"member_share": 0.0}, "`member_share` must be in (0, 1], got 0.0."),
+        ({"warp": "affine"}, "`warp` must be one of simple, got 'affine'."),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        SummaryConfig(**options)
+    assert str(error.value) == message
