@@ -104,6 +104,22 @@ def test_jit_and_vmap_change_nothing(case: Case):
     np.testing.assert_allclose(jax.jit(jax.vmap(function))(stacked)[1], 2 * expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_inside_a_loop_the_input_gradient_stays_a_convolution_that_xla_vectorises(stride: int):
+    """XLA's CPU backend has a fast kernel for HWIO alone, and inside a loop it would fold a swap into HWOI."""
+
+    @jax.jit
+    def descend(images, kernel):
+        def loss(x):
+            return jax.nn.relu(conv2d(x, kernel, stride=stride)).sum()
+
+        return jax.lax.fori_loop(0, 3, lambda _, x: x - jax.grad(loss)(x), images)
+
+    program = descend.lower(jnp.ones((2, 12, 12, 8)), jnp.ones((3, 3, 8, 16))).compile()
+    layouts = set(re.findall(r"dim_labels=(\w+->\w+)", program.as_text()))
+    assert layouts == {"b01f_01io->b01f"}
+
+
 def test_channels_that_do_not_fit_are_refused():
     message = (
         "`kernel` of shape (3, 3, 2, 4) does not fit images of 3 channels: these must be a multiple of the "
