@@ -48,17 +48,13 @@ def test_what_lies_beyond_the_size_does_not_matter():
     size = (30, 25)
     images = pictures(1, size)
     one = ssim_matrix(on_canvas(images), on_canvas(images), jnp.array(size), config=CONFIG)
-    other = ssim_matrix(
-        on_canvas(images, fill=0.0), on_canvas(images, fill=255.0), jnp.array(size), config=CONFIG
-    )
+    other = ssim_matrix(on_canvas(images, fill=0.0), on_canvas(images, fill=255.0), jnp.array(size), config=CONFIG)
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_an_image_equals_itself():
     images = on_canvas(pictures(2, (48, 40)))
-    np.testing.assert_allclose(
-        np.diag(ssim_matrix(images, images, jnp.array([48, 40]), config=CONFIG)), 1, atol=1e-5
-    )
+    np.testing.assert_allclose(np.diag(ssim_matrix(images, images, jnp.array([48, 40]), config=CONFIG)), 1, atol=1e-5)
 
 
 def test_one_compilation_serves_all_sizes():

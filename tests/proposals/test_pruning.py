@@ -53,6 +53,4 @@ def test_no_two_kept_boxes_are_redundant_and_each_removed_one_has_a_better_keepe
 def test_boxes_of_different_images_never_compete():
     boxes = np.array([[0, 0, 20, 20]] * 2)
     assert prune_redundant(boxes, np.array([0, 1]), np.array([1.0, 2.0]), CONFIG).all()
-    np.testing.assert_array_equal(
-        prune_redundant(boxes, np.array([4, 4]), np.array([1.0, 2.0]), CONFIG), [False, True]
-    )
+    np.testing.assert_array_equal(prune_redundant(boxes, np.array([4, 4]), np.array([1.0, 2.0]), CONFIG), [False, True])

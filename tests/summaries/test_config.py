@@ -11,7 +11,7 @@ from vissum_jax.summaries import SummaryConfig
         ({"retries": -1}, "`retries` must not be negative, got -1."),
         ({"top_members": 1}, "`top_members` must be at least 2, got 1."),
         ({"member_share": 0.0}, "`member_share` must be in (0, 1], got 0.0."),
-        ({"warp": "affine"}, "`warp` must be one of simple, got 'affine'."),
+        ({"warp": "affine"}, "`warp` must be one of simple, flow, got 'affine'."),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

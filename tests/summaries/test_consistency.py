@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from vissum_jax.summaries import SummaryConfig, member_similarities
+from vissum_jax.summaries import SummaryConfig, member_similarities, resized_overlays
 
 CONFIG = SummaryConfig(top_members=3)
 
@@ -18,6 +18,11 @@ def grey(crop):
     return crop.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
 
 
+def similarities(images, boxes):
+    overlays = resized_overlays(images, np.arange(len(boxes)), boxes, CONFIG)
+    return member_similarities(overlays, (boxes[0, 3], boxes[0, 2]), CONFIG)
+
+
 def reference(first, second):
     return structural_similarity(
         first, second, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255
@@ -28,7 +33,7 @@ def reference(first, second):
 def test_equals_scikit_image_on_crops_of_one_size(count):
     images = photographs()
     boxes = np.array([[5, 9, 30, 22]] * count)
-    ours = member_similarities(images, np.arange(count), boxes, CONFIG)
+    ours = similarities(images, boxes)
     crops = [grey(images[k][9:31, 5:35]) for k in range(count)]
     assert ours.shape == (count, min(count, 3))
     for row in range(count):
@@ -42,7 +47,7 @@ def test_equals_scikit_image_on_crops_of_one_size(count):
 def test_members_are_resized_to_the_exemplars_box():
     images = photographs(2)
     boxes = np.array([[4, 4, 24, 24], [0, 0, 48, 48]])
-    ours = member_similarities(images, np.arange(2), boxes, CONFIG)
+    ours = similarities(images, boxes)
     small = cv2.resize(grey(images[1][:48, :48]), (24, 24), interpolation=cv2.INTER_AREA)
     expected = reference(grey(images[0][4:28, 4:28]), small)
     assert ours[1, 0] == pytest.approx(expected, abs=1e-3)
@@ -50,5 +55,5 @@ def test_members_are_resized_to_the_exemplars_box():
 
 
 def test_a_box_smaller_than_the_window_has_no_similarity():
-    ours = member_similarities(photographs(2), np.arange(2), np.array([[4, 4, 10, 30]] * 2), CONFIG)
+    ours = similarities(photographs(2), np.array([[4, 4, 10, 30]] * 2))
     assert np.isnan(ours).all()

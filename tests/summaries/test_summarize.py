@@ -166,3 +166,10 @@ def test_arrays_that_do_not_belong_together_are_refused():
         r"\(12, 12\), \(12,\) and \(5, 4\)\.$",
     ):
         summarize_class(scenes(), 3, similarity, boxes[:5], image_ids, CONFIG)
+
+
+def test_the_flow_warp_finds_the_same_parts():
+    similarity, boxes, image_ids = scene_boxes()
+    config = SummaryConfig(warp="flow", member_consistency=0.9)
+    result = summarize_class(scenes(), 7, similarity, boxes, image_ids, config)
+    assert [len(summary.kept_members) for summary in result.kept] == [6, 6]

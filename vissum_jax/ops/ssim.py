@@ -95,9 +95,7 @@ def ssim_matrix(
         covariance = window_mean(x * y) - mean_x * mean_y
         variances = (square_x - mean_x**2) + (square_y - mean_y**2)
         light_x, light_y = mean_x + centre, mean_y + centre
-        luminance = (2 * light_x * light_y + luminance_constant) / (
-            light_x**2 + light_y**2 + luminance_constant
-        )
+        luminance = (2 * light_x * light_y + luminance_constant) / (light_x**2 + light_y**2 + luminance_constant)
         structure = (2 * covariance + contrast_constant) / (variances + contrast_constant)
         return jnp.sum(jnp.where(inside, luminance * structure, 0.0)) / (inner[0] * inner[1])
 

@@ -25,9 +25,7 @@ def _search(image: UInt8[np.ndarray, "h w 3"], mode: str) -> Int[np.ndarray, "k 
     return np.asarray(search.process(), dtype=np.int32).reshape(-1, 4)
 
 
-def _inside_margin(
-    boxes: Int[np.ndarray, "k 4"], *, height: int, width: int, share: float
-) -> Bool[np.ndarray, k]:
+def _inside_margin(boxes: Int[np.ndarray, "k 4"], *, height: int, width: int, share: float) -> Bool[np.ndarray, k]:
     """Boxes that keep off the image's margin on all sides, or on none."""
     x, y, w, h = boxes.T
     margin_x, margin_y = share * width, share * height

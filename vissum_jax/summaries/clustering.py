@@ -55,6 +55,9 @@ def cluster(similarity: Float[np.ndarray, "m m"], config: SummaryConfig, seed: i
 
         S = C - max(C),   preference = factor * median(S) over all entries
 
+    The maximum is over pairs of different boxes, unless `config.self_matches` (then as VS prints it); affinity
+    propagation has no use for the diagonal itself.
+
     If it does not converge it is tried again with more damping, and if it never does the answer says so.
     When all similarities are equal there is one cluster, with the first box as its exemplar.
 
@@ -69,7 +72,8 @@ def cluster(similarity: Float[np.ndarray, "m m"], config: SummaryConfig, seed: i
     if not len(similarity):
         none = np.zeros(0, dtype=int)
         return Clustering(none, none, converged=True, damping=config.damping)
-    relative = similarity - similarity.max()
+    pairs = np.ones(similarity.shape, bool) if config.self_matches else ~np.eye(len(similarity), dtype=bool)
+    relative = similarity - similarity.max(where=pairs, initial=similarity.min())
     preference = config.preference_factor * float(np.median(relative))
     damping = config.damping
     result = _attempt(relative, preference, damping, config, seed)

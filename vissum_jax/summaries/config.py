@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-WARPS = ("simple",)
+WARPS = ("simple", "flow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +14,10 @@ class SummaryConfig:
     Attributes:
         preference_factor: Affinity propagation's preference is this times the median similarity (which is
             negative, so that more makes fewer clusters).
+        self_matches: Whether the largest similarity, from which all others are counted, may be a box's match
+            with itself, as VS's S = C - max(C) reads. Self-matches are the squared lengths of descriptors, five
+            to fifty times the best match of two boxes, so that beside them all boxes seem equally unlike and
+            a class of twenty photographs falls into a single cluster.
         damping: Of affinity propagation's messages.
         max_iterations: Its iterations at most.
         convergence_iterations: It has converged when its exemplars stay for so many iterations.
@@ -21,7 +25,14 @@ class SummaryConfig:
             from one.
         seed: Of the noise by which it breaks ties.
         top_members: Members, the exemplar first, that every member of a cluster is compared with.
-        warp: How a member is laid over the exemplar before they are compared: ``simple`` resizes its box.
+        warp: How a member is laid over the exemplar before they are compared: ``simple`` resizes its box,
+            ``flow`` warps its image by the dense flow between the matches of the two images.
+        flow_smoothness: Weight of the flow's smoothness against what the matches say (lambda).
+        flow_colour_decay: How fast smoothness falls with the distance of two neighbours' Lab colours, in
+            units of the lightness range.
+        flow_offset_decay: How fast it falls with the jump of the flow between them, per pixel.
+        flow_weight_floor: What remains of either.
+        flow_rounds: Rounds of smoothing; each takes its jumps from the last.
         consistency: A cluster is kept when its median structural similarity is at least this share of G, the
             median over the class's clusters,
         min_members: and when at least so many of its members, each in an image of its own, are kept.
@@ -32,6 +43,7 @@ class SummaryConfig:
     """
 
     preference_factor: float = 1.3
+    self_matches: bool = False
     damping: float = 0.9
     max_iterations: int = 1000
     convergence_iterations: int = 100
@@ -39,6 +51,11 @@ class SummaryConfig:
     seed: int = 0
     top_members: int = 10
     warp: str = "simple"
+    flow_smoothness: float = 20.0
+    flow_colour_decay: float = 30.0
+    flow_offset_decay: float = 15.0
+    flow_weight_floor: float = 1e-5
+    flow_rounds: int = 2
     consistency: float = 0.9
     min_members: int = 3
     member_consistency: float = 1.0
@@ -48,10 +65,21 @@ class SummaryConfig:
         """Check ranges."""
         if not 0.5 <= self.damping < 1:
             raise ValueError(f"`damping` must be in [0.5, 1), got {self.damping}.")
-        for name in ("max_iterations", "convergence_iterations", "min_members"):
+        for name in ("max_iterations", "convergence_iterations", "min_members", "flow_rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
-        for name in ("retries", "seed", "preference_factor", "consistency", "member_consistency"):
+        for name in ("flow_smoothness", "flow_weight_floor"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
+        for name in (
+            "retries",
+            "seed",
+            "preference_factor",
+            "consistency",
+            "member_consistency",
+            "flow_colour_decay",
+            "flow_offset_decay",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
         if self.top_members < 2:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from vissum_jax.summaries.clustering import cluster
 from vissum_jax.summaries.config import SummaryConfig
 from vissum_jax.summaries.consistency import member_similarities
+from vissum_jax.summaries.overlays import flow_overlays, resized_overlays
 from vissum_jax.types import ClassSummaries, ClusterDiagnostics, Member, Summary
 
 
@@ -172,7 +173,12 @@ def summarize_class(
     for label, exemplar in enumerate(clusters.exemplars):
         members = np.flatnonzero(clusters.labels == label)
         members = one_box_per_image(members, int(exemplar), similarity, image_ids)
-        ssim = member_similarities(images, image_ids[members], boxes[members], config)
+        if config.warp == "flow":
+            overlays = flow_overlays(images, members, similarity, boxes, image_ids, config)
+        else:
+            overlays = resized_overlays(images, image_ids[members], boxes[members], config)
+        _, _, width, height = boxes[exemplar].tolist()
+        ssim = member_similarities(overlays, (height, width), config)
         candidates.append(_Candidate(members=members, ssim=ssim))
     global_ssim = _nanmedian(np.array([candidate.median for candidate in candidates]))
     summaries = _numbered(
