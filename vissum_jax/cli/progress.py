@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import time
 
@@ -32,6 +33,8 @@ class TerminalProgress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
+        # A command that ends in the middle of a stage gives the terminal its cursor back.
+        atexit.register(self._bars.stop)
         self._task = None
 
     def start(self, stage: str, total: int) -> None:
@@ -47,6 +50,10 @@ class TerminalProgress:
     def finish(self) -> None:
         """Leave the bar as it is and release the terminal."""
         self._bars.stop()
+        # Else the next stage would draw this one's bar once more.
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
 
 
 class LineProgress:
