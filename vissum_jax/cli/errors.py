@@ -8,12 +8,23 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+_RESUMABLE = "what was finished is kept, the same command goes on from there."
 
 
 def stop(message: str, code: int) -> NoReturn:
     """End the command with one line on standard error."""
     print(f"vissum: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def check_batch_size(batch_size: int | None) -> None:
+    """Check the option --batch-size.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"--batch-size must be at least 1, got {batch_size}.")
 
 
 @contextmanager
@@ -23,6 +34,8 @@ def user_mistakes() -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         stop(f"error: {error}", BAD_USAGE)
+    except KeyboardInterrupt:
+        stop(f"interrupted; {_RESUMABLE}", INTERRUPTED)
 
 
 @contextmanager
@@ -35,6 +48,6 @@ def running() -> Iterator[None]:
     except (ChangedError, NotReadyError) as error:
         stop(f"error: {error}", BAD_USAGE)
     except OSError as error:
-        stop(f"stopped: {error}; what was finished is kept, the same command goes on from there.", FAILED)
+        stop(f"stopped: {error}; {_RESUMABLE}", FAILED)
     except KeyboardInterrupt:
-        stop("interrupted; what was finished is kept, the same command goes on from there.", INTERRUPTED)
+        stop(f"interrupted; {_RESUMABLE}", INTERRUPTED)

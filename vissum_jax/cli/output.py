@@ -37,4 +37,11 @@ def print_outcome(outcome: Outcome) -> None:
         )
     console.print(table)
     for image, reason in outcome.failed:
-        console.print(f"failed: {escape(image)}: {escape(reason)}", highlight=False)
+        print(f"failed: {_one_line(image)}: {_one_line(reason)}")
+
+
+def _one_line(text: str) -> str:
+    """Text from outside, its control characters spelt out: they could move the cursor."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from vissum_jax.cli.errors import DONE, FAILED, running, user_mistakes
+from vissum_jax.cli.errors import DONE, FAILED, check_batch_size, running, user_mistakes
 from vissum_jax.cli.output import print_json, print_outcome
 from vissum_jax.cli.progress import make_progress
 
@@ -55,6 +55,7 @@ def run(
     with user_mistakes():
         from vissum_jax import pipeline
 
+        check_batch_size(batch_size)
         settings: dict[str, Any] = pipeline.read_settings(config) if config else {}
         tables = {name: settings.pop(name) for name in list(settings) if isinstance(settings[name], dict)}
         given = {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from vissum_jax.cli.errors import DONE, running, user_mistakes
+from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
 from vissum_jax.cli.output import print_json
 from vissum_jax.cli.progress import make_progress
 
@@ -26,6 +26,7 @@ def masks(run: Annotated[Path, tyro.conf.Positional], /, *, batch_size: int | No
     with user_mistakes():
         from vissum_jax import pipeline
 
+        check_batch_size(batch_size)
         opened = pipeline.open_run(run)
     with running():
         pipeline.mask_stage(opened, make_progress(), batch_size=batch_size)
