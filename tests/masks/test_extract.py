@@ -10,7 +10,7 @@ from vissum_jax.masks.extract import extract
 from vissum_jax.types import HAS_MASK, MaskBatch, MaskStatus
 
 CONFIG = toys.mask_config()
-BATCH = 4
+BATCH = 8  # as whole runs do, whose compiled programs these tests share
 MEASURES = ("p_original", "p_soft", "p_binary", "area", "transfer_drop")
 SEARCHED = ("p_soft", "p_binary", "area", "transfer_drop")
 
@@ -93,7 +93,7 @@ def test_a_skipped_image_costs_no_search(classifier, images, monkeypatch):
     solve = module.solve
     monkeypatch.setattr(module, "solve", lambda *args: searched.append(int(args[3].sum())) or solve(*args))
     find(classifier, images)
-    assert searched == [4, 2], "six images in batches of four; the seventh is not among them"
+    assert searched == [6], "the seventh is not among them"
 
 
 def test_asked_to_a_mispredicted_image_is_explained_too(classifier, images):
@@ -115,8 +115,13 @@ def test_the_order_of_the_images_changes_nothing_but_the_order(classifier, image
     assert_same(find(classifier, images[order], LABELS[order]), masks.select(order))
 
 
-def test_the_batch_size_changes_nothing(classifier, images, masks):
-    assert_same(find(classifier, images, batch_size=3), masks)
+def test_the_batch_size_changes_nothing_but_rounding(classifier, images, masks):
+    found = find(classifier, images, batch_size=4)  # one full batch, one that is filled up
+    assert found.status == masks.status
+    np.testing.assert_array_equal(found.passes, masks.passes)
+    np.testing.assert_allclose(found.p_original, masks.p_original, rtol=1e-5)
+    # Another program rounds otherwise, which moves single pixels across the edge of a mask.
+    assert np.mean(found.salient != masks.salient) < 1e-3
 
 
 def test_unreadable_rows_are_passed_over(classifier, images, masks):
