@@ -40,12 +40,13 @@ def test_every_command_of_the_main_job_is_there():
     assert {"run", "masks", "summarize", "report"} <= set(module.COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(module.COMMANDS))
-def test_every_command_explains_itself(vissum, command):
+@pytest.mark.parametrize("command", ["run", "masks", "summarize", "report"])
+def test_every_command_explains_itself_with_an_example(vissum, command):
     answer = vissum(command, "--help")
     assert answer.code == 0
-    assert "--json" in answer.out
-    assert f"vissum {command} " in answer.out.replace("\n", " "), "with an example"
+    assert "--json " in answer.out
+    assert f"\n  vissum {command} " in answer.out
+    assert "None" not in answer.out
 
 
 def test_an_unknown_command_is_refused(vissum):

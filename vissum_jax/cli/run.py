@@ -9,37 +9,36 @@ from typing import Annotated, Any
 import tyro
 
 from vissum_jax.cli.errors import DONE, FAILED, check_batch_size, running, user_mistakes
+from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json, print_outcome
 from vissum_jax.cli.progress import make_progress
 
 
 def run(
-    images: Annotated[str | None, tyro.conf.Positional] = None,
+    images: Annotated[str | None, tyro.conf.Positional, optional("IMAGES")] = None,
     /,
     *,
-    out: Path,
-    model: str | None = None,
-    weights: str | None = None,
-    preset: str | None = None,
-    classes: str | None = None,
-    limit: int | None = None,
-    batch_size: int | None = None,
-    keep_mispredicted: bool = False,
-    config: Path | None = None,
-    json: bool = False,
+    out: Annotated[Path, tyro.conf.arg(metavar="RUN")],
+    model: Annotated[str | None, optional("NAME")] = None,
+    weights: Annotated[str | None, optional("FILE")] = None,
+    preset: Annotated[str | None, optional("NAME")] = None,
+    classes: Annotated[str | None, optional("A,B,..")] = None,
+    limit: Annotated[int | None, optional("N")] = None,
+    batch_size: Annotated[int | None, optional("N")] = None,
+    keep_mispredicted: Flag = False,
+    config: Annotated[Path | None, optional("FILE")] = None,
+    json: Flag = False,
 ) -> int:
     """Find the visual parts a network relies on, class by class, and write a report.
 
-    Examples:
+    For instance:
       vissum run photos --model efficientnet-lite0 --out runs/photos
-
       vissum run photos --model googlenet-bvlc --weights bvlc.npz --classes robin,oboe --limit 50 --out runs/two
 
-    The same command goes on where it was stopped. Every figure behind the report is in OUT as Parquet.
+    The same command goes on where it was stopped. Every figure behind the report is in RUN as Parquet.
 
     Args:
-        images: Folder of class folders, each named after a class (name, WordNet id or index), or with a
-            labels.csv (folder, imagenet_index) beside them.
+        images: Folder of class folders, named by class name, WordNet id or index, or by a labels.csv beside them.
         out: Folder of the run; it is made, or continued.
         model: Name of the network, or package.module:function.
         weights: Weight file of the network, if none comes with a package.

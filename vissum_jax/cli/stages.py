@@ -8,14 +8,17 @@ from typing import Annotated
 import tyro
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
+from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
 from vissum_jax.cli.progress import make_progress
 
+RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
-def masks(run: Annotated[Path, tyro.conf.Positional], /, *, batch_size: int | None = None, json: bool = False) -> int:
+
+def masks(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")] = None, json: Flag = False) -> int:
     """Finish the masks of a run.
 
-    Example:
+    For instance:
       vissum masks runs/photos
 
     Args:
@@ -33,10 +36,10 @@ def masks(run: Annotated[Path, tyro.conf.Positional], /, *, batch_size: int | No
     return _say(json, masks=str(opened.masks.folder))
 
 
-def summarize(run: Annotated[Path, tyro.conf.Positional], /, *, json: bool = False) -> int:
+def summarize(run: RunFolder, /, *, json: Flag = False) -> int:
     """Finish the summaries of a run whose masks are done.
 
-    Example:
+    For instance:
       vissum summarize runs/photos
 
     Args:
@@ -52,10 +55,10 @@ def summarize(run: Annotated[Path, tyro.conf.Positional], /, *, json: bool = Fal
     return _say(json, summaries=str(opened.summaries.folder))
 
 
-def report(run: Annotated[Path, tyro.conf.Positional], /, *, json: bool = False) -> int:
+def report(run: RunFolder, /, *, json: Flag = False) -> int:
     """Write the report of a run whose summaries are done.
 
-    Example:
+    For instance:
       vissum report runs/photos
 
     Args:
