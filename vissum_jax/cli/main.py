@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import tyro
 
+from vissum_jax.cli.demo import demo
 from vissum_jax.cli.run import run
 from vissum_jax.cli.stages import masks, report, summarize
 
-COMMANDS = {"run": run, "masks": masks, "summarize": summarize, "report": report}
+COMMANDS = {"demo": demo, "run": run, "masks": masks, "summarize": summarize, "report": report}
 
 
 def use_compilation_cache() -> None:
@@ -21,6 +23,7 @@ def use_compilation_cache() -> None:
 
 def main() -> None:
     """Run the command line."""
+    sys.path.append(os.getcwd())  # where a network of one's own is looked for: --model my_package.my_module:function
     use_compilation_cache()
     code = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
