@@ -12,4 +12,4 @@ __getattr__, __dir__, _names = lazy_loader.attach(
         "types": ["Classifier", "ClassifierSpec", "MaskBatch", "Outputs", "Summary"],
     },
 )
-__all__ = [*_names, "__version__"]  # noqa: PLE0604
+__all__ = [*_names, "__version__"]

@@ -37,10 +37,10 @@ def test_help_is_quick_because_it_imports_nothing_heavy(arguments, shown):
 
 
 def test_every_command_of_the_main_job_is_there():
-    assert {"run", "masks", "summarize", "report"} <= set(module.COMMANDS)
+    assert {"demo", "run", "masks", "summarize", "report"} <= set(module.COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["run", "masks", "summarize", "report"])
+@pytest.mark.parametrize("command", ["demo", "run", "masks", "summarize", "report"])
 def test_every_command_explains_itself_with_an_example(vissum, command):
     answer = vissum(command, "--help")
     assert answer.code == 0

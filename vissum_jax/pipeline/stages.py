@@ -184,7 +184,7 @@ def _read(
     return images, decoded
 
 
-def _read_class(
+def read_class(
     run: Run, rows: pa.Table, class_index: int
 ) -> tuple[tuple[ImageEntry, ...], UInt8[np.ndarray, "n h w 3"], MaskBatch]:
     """Photographs and masks of a class; black where a photograph was unreadable from the first.
@@ -255,7 +255,7 @@ def summary_stage(run: Run, progress: Progress) -> None:
     rows = run.mask_rows()
 
     def work(class_index: int) -> pa.Table:
-        entries, images, masks = _read_class(run, rows, class_index)
+        entries, images, masks = read_class(run, rows, class_index)
         result = summarize_images(images, masks, class_index, run.config.stages, progress)
         return summary_table(result, entries[0].class_name, [entry.image for entry in entries])
 
@@ -293,7 +293,7 @@ def report_stage(run: Run, progress: Progress) -> Path:
     writer = ReportWriter(run.folder / "report", facts)
     progress.start("report", len(classes))
     for class_index in classes:
-        entries, images, masks = _read_class(run, rows, class_index)
+        entries, images, masks = read_class(run, rows, class_index)
         writer.add_class(
             ClassReport(
                 class_index=class_index,

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from toys import Recorder
+
+from vissum_jax.pipeline import demo
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The demo with half the flowers."""
+    out = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "IMAGES_PER_CLASS", 8)
+        progress = Recorder()
+        demo.render_flowers(out, progress)
+        return demo.explain_flowers(demo.start_demo(out), out, progress)
+
+
+def test_masks_hide_the_class_with_little_of_the_picture(finished):
+    for result in finished.outcome.classes:
+        assert result.statuses.get("ok", 0) >= 7
+        assert result.drop_binary_mean > 0.99
+        assert result.area_mean < 0.3
+
+
+def test_summaries_coincide_with_rendered_parts_and_shuffled_ones_do_not(finished):
+    assert finished.parts.members >= 12
+    assert finished.parts.purity >= 0.8
+    assert finished.parts.shuffled_purity < finished.parts.purity - 0.1
+    assert finished.own_part_share >= 0.8
+
+
+def test_the_report_is_written(finished):
+    assert finished.report.is_file()
+
+
+def test_figures_are_plain_values(finished):
+    plain = finished.plain()
+    assert plain["parts"]["purity"] == finished.parts.purity
+    assert len(plain["classes"]) == 6
+
+
+def test_labels_are_read_under_the_centres_of_the_mask_s_pixels():
+    labels = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    inner = demo._in_mask_geometry(labels, demo.Crop(1.0, 2.0, 4.0, 4.0), 2, 2)
+    np.testing.assert_array_equal(inner, labels[[3, 5]][:, [2, 4]])
