@@ -69,10 +69,7 @@ def png_of_size(width: int, height: int) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
     )
 
 
@@ -93,9 +90,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     input_height=st.integers(8, 300),
     short_side=st.integers(8, 300),
 )
-def test_the_crop_is_centred_inside_and_keeps_pixels_square(
-    width, height, input_width, input_height, short_side
-):
+def test_the_crop_is_centred_inside_and_keeps_pixels_square(width, height, input_width, input_height, short_side):
     crop = crop_of(width, height, spec_of(input_height, input_width, short_side))
     assert crop.x >= 0
     assert crop.y >= 0
@@ -111,9 +106,7 @@ def test_the_crop_is_centred_inside_and_keeps_pixels_square(
 
 @settings(max_examples=25, deadline=None)
 @given(width=st.integers(60, 300), height=st.integers(60, 300), orientation=st.integers(1, 8))
-def test_pixels_map_back_to_where_they_were_in_the_upright_photograph(
-    tmp_path_factory, width, height, orientation
-):
+def test_pixels_map_back_to_where_they_were_in_the_upright_photograph(tmp_path_factory, width, height, orientation):
     # A photograph whose colours say where each pixel is; stored turned, with the EXIF tag that undoes it.
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     upright = Image.fromarray(np.rint(np.stack([x, y, 0 * x], -1) * 255).astype(np.uint8))
@@ -401,17 +394,14 @@ def test_a_batch_keeps_order_whatever_the_threads(tmp_path):
     paths = [save(Image.new("RGB", (64, 64), (i, 0, 0)), tmp_path / f"{i}.png") for i in range(20)]
     (tmp_path / "7.png").write_bytes(b"no")
     batch = decode_batch(paths, SPEC, workers=4)
-    assert [i if isinstance(x, UnreadableImage) else x.image[0, 0, 0] for i, x in enumerate(batch)] == [
-        *range(20)
-    ]
+    assert [i if isinstance(x, UnreadableImage) else x.image[0, 0, 0] for i, x in enumerate(batch)] == [*range(20)]
     assert isinstance(batch[7], UnreadableImage)
     assert decode_batch([], SPEC, workers=4) == []
 
 
 def test_equal_files_have_equal_hashes(tmp_path):
     a, b, c = (
-        save(Image.new("RGB", (64, 64), colour), tmp_path / f"{i}.png")
-        for i, colour in enumerate((RED, RED, BLUE))
+        save(Image.new("RGB", (64, 64), colour), tmp_path / f"{i}.png") for i, colour in enumerate((RED, RED, BLUE))
     )
     first, second, third = (decode(path, SPEC).content_hash for path in (a, b, c))
     assert first == second != third

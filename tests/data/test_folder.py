@@ -34,9 +34,7 @@ def listed(root: Path, **options) -> list[tuple[str, int]]:
 
 @pytest.fixture
 def photographs(tmp_path) -> Path:
-    add(
-        tmp_path, "saxophone/b.jpg", "saxophone/a.PNG", "n02099601/x.jpeg", "0/t.webp", "n02099601/deep/y.jpg"
-    )
+    add(tmp_path, "saxophone/b.jpg", "saxophone/a.PNG", "n02099601/x.jpeg", "0/t.webp", "n02099601/deep/y.jpg")
     return tmp_path
 
 
@@ -63,9 +61,7 @@ def test_hidden_files_other_files_and_hidden_folders_are_passed_over(photographs
 
 def test_labels_csv_says_what_folders_stand_for(photographs):
     add(photographs, "my dogs/a.jpg", "sax2/c.jpg")
-    (photographs / "labels.csv").write_text(
-        "folder,imagenet_index\nmy dogs,1\nsax2,3\nabsent,2\nsaxophone,3\n"
-    )
+    (photographs / "labels.csv").write_text("folder,imagenet_index\nmy dogs,1\nsax2,3\nabsent,2\nsaxophone,3\n")
     assert listed(photographs, classes=["saxophone"]) == [("saxophone/a.PNG", 3), ("saxophone/b.jpg", 3)]
     assert [image for image, _ in listed(photographs, classes=["3"])] == [
         "sax2/c.jpg",
@@ -218,9 +214,7 @@ def test_the_shared_photographs_all_decode(shared_data):
         wordnet_ids=tuple(row[1] for row in rows),
         feature_endpoint="pool",
     )
-    source = open_folder(
-        shared_data / "images", spec, classes=["golden_retriever", "n04141076", "608"], limit=8
-    )
+    source = open_folder(shared_data / "images", spec, classes=["golden_retriever", "n04141076", "608"], limit=8)
     assert [entry.class_index for entry in source.entries] == [207] * 8 + [608] * 8 + [776] * 8
     for decoded in source.read(source.entries, spec, workers=2):
         assert not isinstance(decoded, UnreadableImage)

@@ -81,9 +81,7 @@ def test_a_wordnet_id_for_a_network_without_them_says_so():
 
 def test_labels_csv_maps_several_folders_to_one_class(labels, tmp_path):
     table = tmp_path / "labels.csv"
-    table.write_text(
-        "\ufefffolder,note,imagenet_index\nmy dogs,x,1\nDogs 2,,1\n\ntench,,0\n", encoding="utf-8"
-    )
+    table.write_text("\ufefffolder,note,imagenet_index\nmy dogs,x,1\nDogs 2,,1\n\ntench,,0\n", encoding="utf-8")
     assert read_labels(table, labels) == {"my dogs": 1, "Dogs 2": 1, "tench": 0}
 
 

@@ -29,9 +29,7 @@ def max_pool(images: np.ndarray, *, window: int, stride: int, pads: Pads) -> np.
     return _slide(images, (window, window), stride, pads, -np.inf, lambda part: part.max(axis=(1, 2)))
 
 
-def max_pool_gradient(
-    images: np.ndarray, upstream: np.ndarray, *, window: int, stride: int, pads: Pads
-) -> np.ndarray:
+def max_pool_gradient(images: np.ndarray, upstream: np.ndarray, *, window: int, stride: int, pads: Pads) -> np.ndarray:
     """Every output's gradient goes to the first maximum of its window in reading order."""
     padded = np.pad(images.astype(float), ((0, 0), *pads, (0, 0)), constant_values=-np.inf)
     gradient = np.zeros_like(padded)

@@ -72,9 +72,7 @@ def test_regions_connect_over_corners():
     assert [tuple(map(int, point)) for point in np.argwhere(touching)] == [(2, 2), (3, 3)]
 
 
-@pytest.mark.parametrize(
-    "box", [(0, 0, 60, 80), (-5, -5, 20, 20), (70, 50, 40, 40), (5, 5, 0, 0), (200, 9, 5, 5)]
-)
+@pytest.mark.parametrize("box", [(0, 0, 60, 80), (-5, -5, 20, 20), (70, 50, 40, 40), (5, 5, 0, 0), (200, 9, 5, 5)])
 @pytest.mark.parametrize("salient", [np.zeros((60, 80), bool), np.ones((60, 80), bool), two_regions()])
 def test_degenerate_boxes_and_masks_give_pictures(salient, box):
     before = IMAGE.copy()

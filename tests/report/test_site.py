@@ -73,9 +73,7 @@ def member(image: int, rank: int, *, kept: bool = True) -> Member:
     )
 
 
-def make_class(
-    index: int = 1, name: str = HOSTILE_CLASS, files: tuple[str, ...] = HOSTILE_FILES
-) -> ClassReport:
+def make_class(index: int = 1, name: str = HOSTILE_CLASS, files: tuple[str, ...] = HOSTILE_FILES) -> ClassReport:
     n = len(files)
     statuses = [MaskStatus.OK] * n
     statuses[4], statuses[5], statuses[6] = (
@@ -202,9 +200,7 @@ def test_every_link_leads_to_a_file_and_a_place_in_it(site):
 
 
 def test_every_written_picture_is_shown_and_has_the_size_it_says(site):
-    shown = {
-        (path.parent / image["src"]).resolve() for path in pages(site) for image in Page(path).all("img")
-    }
+    shown = {(path.parent / image["src"]).resolve() for path in pages(site) for image in Page(path).all("img")}
     assert shown == {path.resolve() for path in site.rglob("*.jpg")}
     for path in pages(site):
         for image in Page(path).all("img"):

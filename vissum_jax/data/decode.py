@@ -147,9 +147,7 @@ def crop_of(width: int, height: int, spec: ClassifierSpec) -> Crop:
         height: Height of the upright photograph in pixels.
         spec: Input geometry.
     """
-    scale = max(
-        spec.resize_short_side / min(width, height), spec.input_width / width, spec.input_height / height
-    )
+    scale = max(spec.resize_short_side / min(width, height), spec.input_width / width, spec.input_height / height)
     # Never beyond the photograph by a rounding error: the resize would refuse it.
     w, h = min(spec.input_width / scale, width), min(spec.input_height / scale, height)
     return Crop((width - w) / 2, (height - h) / 2, w, h)
@@ -181,9 +179,7 @@ def _decode(data: bytes, spec: ClassifierSpec, limits: DecodeLimits) -> Decoded:
     try:
         with Image.open(io.BytesIO(data), formats=_known_formats()) as file:
             if file.width * file.height > limits.max_pixels:
-                raise UnreadableImage(
-                    f"{file.width} x {file.height} pixels; at most {limits.max_pixels} are unpacked"
-                )
+                raise UnreadableImage(f"{file.width} x {file.height} pixels; at most {limits.max_pixels} are unpacked")
             if min(file.size) < limits.min_side:
                 raise UnreadableImage(f"{file.width} x {file.height} pixels; needs {limits.min_side} a side")
             file.load()

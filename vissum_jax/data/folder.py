@@ -165,9 +165,7 @@ def _select(
         index = labels.resolve(wanted, suggest=folders)
         of_class = [folder for folder, class_index in known.items() if class_index == index]
         if not of_class:
-            raise ValueError(
-                f"No class folder stands for {printable(wanted)!r} (class {index}, {labels.name(index)})."
-            )
+            raise ValueError(f"No class folder stands for {printable(wanted)!r} (class {index}, {labels.name(index)}).")
         chosen |= dict.fromkeys(of_class, index)
     return chosen
 

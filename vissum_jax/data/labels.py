@@ -123,9 +123,7 @@ def read_labels(path: Path, labels: LabelIndex) -> dict[str, int]:
                 where = f"{path}, line {reader.line_num}"
                 folder, text = (row["folder"] or "").strip(), (row["imagenet_index"] or "").strip()
                 if not folder or not re.fullmatch(r"[0-9]+", text):
-                    raise ValueError(
-                        f"{where}: needs a folder and an index, got folder {folder!r}, index {text!r}."
-                    )
+                    raise ValueError(f"{where}: needs a folder and an index, got folder {folder!r}, index {text!r}.")
                 index = int(text)
                 try:
                     labels.name(index)

@@ -108,9 +108,7 @@ def enlarged(image: Image, salient: Mask, box: Box, factor: int) -> tuple[Image,
     """Small photographs with mask and box, a whole number of times larger, so that lines stay thin."""
     if factor == 1:
         return image, salient, box
-    larger = cv2.resize(
-        np.ascontiguousarray(image), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC
-    )
+    larger = cv2.resize(np.ascontiguousarray(image), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     x, y, w, h = (factor * side for side in box)
     return larger, salient.repeat(factor, 0).repeat(factor, 1), (x, y, w, h)
 

@@ -123,9 +123,7 @@ class ReportWriter:
         self._partial.mkdir(parents=True)
         self._write(_MARKER, b"")
         for name in _STATIC:
-            self._write(
-                f"static/{name}", (resources.files("vissum_jax.report") / "static" / name).read_bytes()
-            )
+            self._write(f"static/{name}", (resources.files("vissum_jax.report") / "static" / name).read_bytes())
 
     def add_class(self, report: ClassReport) -> None:
         """Write the page and the pictures of a class.
@@ -185,8 +183,7 @@ class ReportWriter:
             The page to open, `index.html`.
         """
         moments = {
-            name: Moments.of(np.concatenate([np.zeros(0), *columns]))
-            for name, columns in self._measures.items()
+            name: Moments.of(np.concatenate([np.zeros(0), *columns])) for name, columns in self._measures.items()
         }
         self._render("overview.html", "index.html", classes=self._figures, moments=moments)
         self._render(
@@ -204,9 +201,7 @@ class ReportWriter:
         return self._out / "index.html"
 
     def _summary(self, report: ClassReport, summary: Summary, folder: str) -> SummaryView:
-        return SummaryView.of(
-            summary, [self._tile(report, summary, member, folder) for member in summary.members]
-        )
+        return SummaryView.of(summary, [self._tile(report, summary, member, folder) for member in summary.members])
 
     def _tile(self, report: ClassReport, summary: Summary, member: Member, folder: str) -> Tile:
         salient = report.masks.salient[member.image]

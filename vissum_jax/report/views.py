@@ -154,9 +154,7 @@ class PhotoView:
         return self.status in HAS_MASK
 
     @classmethod
-    def of(
-        cls, report: ClassReport, row: int, panels: tuple[Panel, ...], class_names: tuple[str, ...]
-    ) -> "PhotoView":
+    def of(cls, report: ClassReport, row: int, panels: tuple[Panel, ...], class_names: tuple[str, ...]) -> "PhotoView":
         """The view of one row of a class."""
         masks = report.masks
         predicted = int(masks.predicted_index[row])
