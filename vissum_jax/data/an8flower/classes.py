@@ -44,7 +44,7 @@ _VARIANTS = {
     # Different classes rely on different parts, and no colour gives the part away.
     "demo": (
         ("petals", "red"),
-        ("petals", "blue"),
+        ("core", "blue"),
         ("core", "yellow"),
         ("leaves", "red"),
         ("pot", "blue"),

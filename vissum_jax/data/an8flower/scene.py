@@ -83,7 +83,7 @@ def stem(u: Points, v: Points, *, bend: float) -> Surface:
 def leaf(u: Points, v: Points) -> Surface:
     """Pointed, widest before its middle; stripes along the side veins."""
     along = np.clip(u, 0.0, 1.0)
-    width = along**0.55 * (1.0 - along) ** 0.75 / 0.43
+    width = along**0.45 * (1.0 - along) ** 0.6 / 0.488
     across = np.abs(v) / np.maximum(width, 1e-3)
     veins = np.cos(2.0 * np.pi * (5.0 * along - 1.3 * np.abs(v))) > -0.15
     rib = np.abs(v) < 0.06
@@ -112,7 +112,7 @@ def arrange(rng: np.random.Generator, light: float, config: FlowerConfig) -> lis
         (0.0, 0.0), np.radians(uniform(*config.roll)), *(uniform(*config.scale),) * 2
     )
     pot_height, pot_width = uniform(*config.pot_height), uniform(*config.pot_width)
-    pot_top, head_y = 0.43 - pot_height, -0.19
+    pot_top, head_y = 0.45 - pot_height, -0.2
     head_x, bend = uniform(*config.lean), uniform(*config.bend)
 
     stem_vector = np.array([head_x, head_y - pot_top])
@@ -122,7 +122,7 @@ def arrange(rng: np.random.Generator, light: float, config: FlowerConfig) -> lis
         Piece("stem", stem_frame, partial(stem, bend=bend / stem_width), (0, 1, *_stem_sides(bend / stem_width)), 1.0)
     ]
     for side in (-1, 1):
-        height = uniform(0.06, 0.22)
+        height = uniform(0.1, 0.26)
         root = pot_top * (1 - height) + head_y * height
         bow = bend * 4.0 * height * (1.0 - height)
         angle = np.radians(uniform(*config.leaf_angle))
