@@ -9,6 +9,7 @@ from vissum_jax.proposals import ProposalConfig
         ({"mode": "slow"}, "`mode` must be 'fast' or 'quality', got 'slow'."),
         ({"min_side": 0}, "`min_side` must be positive, got 0."),
         ({"max_proposals": -1}, "`max_proposals` must be positive, got -1."),
+        ({"mask_growth": -1}, "`mask_growth` must not be negative, got -1."),
         ({"seed": -1}, "`seed` must not be negative, got -1."),
         ({"margin_share": 0.5}, "`margin_share` must be in [0, 0.5), got 0.5."),
         ({"salient_fill": 1.0}, "`salient_fill` must be in [0, 1), got 1.0."),

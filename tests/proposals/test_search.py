@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from vissum_jax.proposals import ProposalConfig, propose, propose_batch, salient_share
+from vissum_jax.proposals.search import grown
 
-FAST = ProposalConfig(mode="fast")
+FAST = ProposalConfig(mode="fast", mask_growth=0)
 
 
 def scene(seed, side=96):
@@ -84,6 +88,22 @@ def test_a_batch_holds_what_single_images_give_whatever_the_workers():
         np.testing.assert_array_equal(batch.salient[row, : len(found)], share > 0.75)
     assert batch.salient[:2].any()
     assert not batch.salient[2].any()
+
+
+def test_masks_are_grown_by_a_disc_before_boxes_are_compared_with_them():
+    images = scene(1)[None]
+    salient = np.zeros((1, 96, 96), dtype=bool)
+    salient[0, 20:70, 20:70] = True
+    y, x = np.mgrid[-6:7, -6:7]
+    reference = ndimage.binary_dilation(salient[0], np.hypot(y, x) <= 6)
+    mask = grown(salient[0], 6)
+    assert mask[salient[0]].all()
+    assert mask[45, 14:76].all()
+    assert not mask[45, :14].any()
+    assert np.mean(mask != reference) < 0.005  # OpenCV rounds its disc in its own way
+    batch = propose_batch(images, salient, replace(FAST, mask_growth=6))
+    found = batch.boxes[0, batch.valid[0]]
+    np.testing.assert_array_equal(batch.salient[0, batch.valid[0]], salient_share(found, mask) > 0.75)
 
 
 def test_no_images_give_no_proposals():

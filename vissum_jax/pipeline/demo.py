@@ -25,8 +25,8 @@ MODEL = "flowernet"
 IMAGES_PER_CLASS = 16
 SETTINGS = {
     # The papers' pixels are those of inputs twice as wide: a box may have half their least side, and the mask's
-    # grid half as many cells, of the same size in pixels.
-    "proposals": {"min_side": 10},
+    # grid half as many cells, of the same size in pixels. Masks hide whole rendered parts and need not be grown.
+    "proposals": {"min_side": 10, "mask_growth": 0},
     "masks": {"grid": 14, "target_drop": 0.999},
 }
 SEED = 2026

@@ -16,6 +16,10 @@ class ProposalConfig:
             except one that enters all four.
         max_proposals: Boxes kept per image; more are thinned at random.
         seed: Of the order of the boxes.
+        mask_growth: Pixels by which a mask is grown (by a disc) before boxes are compared with it; 0 for VS's
+            rule to the letter. VS's masks cover well over half of a photograph and lie loosely around the parts.
+            The smallest masks that destroy a score cover the middle of a part rather than the part: of 17
+            saxophones whose masks took 6 % of the picture, boxes filled them in two places an image.
         salient_fill: A box is salient when more than this share of its area is.
         redundancy_overlap: Two boxes may be redundant when their intersection is at least this share of
             the smaller one,
@@ -27,6 +31,7 @@ class ProposalConfig:
     margin_share: float = 0.01
     max_proposals: int = 500
     seed: int = 0
+    mask_growth: int = 5
     salient_fill: float = 0.75
     redundancy_overlap: float = 0.5
     redundancy_area_ratio: float = 2.0
@@ -38,8 +43,9 @@ class ProposalConfig:
         for name in ("min_side", "max_proposals"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
-        if self.seed < 0:
-            raise ValueError(f"`seed` must not be negative, got {self.seed}.")
+        for name in ("seed", "mask_growth"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
         if not 0 <= self.margin_share < 0.5:
             raise ValueError(f"`margin_share` must be in [0, 0.5), got {self.margin_share}.")
         if not 0 <= self.salient_fill < 1:

@@ -67,6 +67,12 @@ def salient_share(boxes: Int[np.ndarray, "k 4"], salient: Bool[np.ndarray, "h w"
     return inside / (w * h)
 
 
+def grown(salient: Bool[np.ndarray, "h w"], pixels: int) -> Bool[np.ndarray, "h w"]:
+    """A mask grown by a disc of this radius."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * pixels + 1, 2 * pixels + 1))
+    return cv2.dilate(salient.astype(np.uint8), disc).astype(bool)
+
+
 def propose_batch(
     images: UInt8[np.ndarray, "n h w 3"],
     salient_masks: Bool[np.ndarray, "n h w"],
@@ -106,7 +112,8 @@ def propose_batch(
         for row, found in enumerate(pool.map(lambda image: propose(image, config), images)):
             boxes[row, : len(found)] = found
             valid[row, : len(found)] = True
-            salient[row, : len(found)] = salient_share(found, salient_masks[row]) > config.salient_fill
+            mask = grown(salient_masks[row], config.mask_growth)
+            salient[row, : len(found)] = salient_share(found, mask) > config.salient_fill
             if progress is not None:
                 progress(1)
     return ProposalBatch(boxes=boxes, valid=valid, salient=salient)
