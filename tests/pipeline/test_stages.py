@@ -361,6 +361,14 @@ def test_a_folder_that_is_no_run_is_left_alone(photos, tmp_path):
     assert [path.name for path in other.iterdir()] == ["chapter.tex"]
 
 
+def test_a_run_killed_while_its_manifest_was_written_starts_again(photos, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".manifest.json.4711.partial").write_text('{"format"')
+    run = start_run(request_for(photos), folder)
+    assert [path.name for path in run.folder.iterdir()] == ["manifest.json"]
+
+
 def test_a_file_is_no_run(photos, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match=r"file' exists and is not a RUN folder"):

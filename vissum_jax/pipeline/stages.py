@@ -140,8 +140,13 @@ def start_run(config: RunConfig, folder: Path | str) -> Run:
             listed) or something else.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / MANIFEST_FILE).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{str(folder)!r} exists and is not a RUN folder; name another one with --out.")
+    if folder.exists() and not (folder / MANIFEST_FILE).exists():
+        # What a kill left of a manifest that was being written is no reason to refuse the folder.
+        leftovers = set(folder.glob(f".{MANIFEST_FILE}.*.partial"))
+        if not folder.is_dir() or set(folder.iterdir()) != leftovers:
+            raise ValueError(f"{str(folder)!r} exists and is not a RUN folder; name another one with --out.")
+        for leftover in leftovers:
+            leftover.unlink()
     classifier = load_classifier(config.model, weights=config.weights)
     source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
     manifest = _manifest(config, classifier, source)
