@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:
+    from vissum_jax.models.catalogue import ARCHITECTURES
     from vissum_jax.models.imagenet import imagenet_classes
-    from vissum_jax.models.registry import ARCHITECTURES, init_classifier, load_classifier, save_weights
+    from vissum_jax.models.registry import init_classifier, load_classifier, save_weights
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "catalogue": ["ARCHITECTURES"],
         "imagenet": ["imagenet_classes"],
-        "registry": ["ARCHITECTURES", "init_classifier", "load_classifier", "save_weights"],
+        "registry": ["init_classifier", "load_classifier", "save_weights"],
     },
 )
 

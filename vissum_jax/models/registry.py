@@ -18,26 +18,11 @@ from vissum_jax.models.architecture import (
     native_key_map,
     nested_params,
 )
+from vissum_jax.models.catalogue import ARCHITECTURES
 from vissum_jax.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from vissum_jax.models.efficientnet_lite import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
-from vissum_jax.models.flowernet import FLOWERNET
-from vissum_jax.models.googlenet import GOOGLENET_BVLC
 from vissum_jax.models.imagenet import imagenet_classes
 from vissum_jax.models.keys import KeyMap, convert_arrays
-from vissum_jax.models.squeezenet import SQUEEZENET_1_1
 from vissum_jax.types import Classifier, ClassifierSpec
-
-ARCHITECTURES: dict[str, Architecture] = {
-    architecture.name: architecture
-    for architecture in (
-        GOOGLENET_BVLC,
-        SQUEEZENET_1_1,
-        EFFICIENTNET_LITE0,
-        EFFICIENTNET_LITE1,
-        EFFICIENTNET_LITE2,
-        FLOWERNET,
-    )
-}
 
 
 def load_classifier(
