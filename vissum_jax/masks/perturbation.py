@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vissum_jax.ops.blur import ScaleSpaceConfig, gaussian_blur, scale_space, varying_blur
+from vissum_jax.ops.fill import fill_holes
 
 
 class Perturbation(Protocol):
@@ -95,3 +97,49 @@ class MeanColour:
     ) -> Float[Array, "h w 3"]:
         """Blend the image with its mean colour."""
         return prepared + mask[..., None] * (image - prepared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inpainting:
+    """Fill what is perturbed smoothly from what is kept: inside there is no structure, and at its edge no step."""
+
+    def prepare(self, image: Float[Array, "h w 3"]) -> Float[Array, " 3"]:
+        """Average over the image: the colour where nothing is kept."""
+        return jnp.mean(image, axis=(0, 1))
+
+    def apply(
+        self, image: Float[Array, "h w 3"], prepared: Float[Array, " 3"], mask: Float[Array, "h w"]
+    ) -> Float[Array, "h w 3"]:
+        """Interpolate over the perturbed pixels."""
+        return fill_holes(image, mask, prepared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """Blend with Gaussian noise of the image's mean and standard deviation per channel, clipped to [0, 1].
+
+    Attributes:
+        seed: The noise is the same for every image and every call.
+    """
+
+    seed: int = 0
+
+    def prepare(self, image: Float[Array, "h w 3"]) -> Float[Array, "h w 3"]:
+        """Draw the noise."""
+        noise = jax.random.normal(jax.random.key(self.seed), image.shape, image.dtype)
+        mean, deviation = jnp.mean(image, axis=(0, 1)), jnp.std(image, axis=(0, 1))
+        return jnp.clip(mean + deviation * noise, 0.0, 1.0)
+
+    def apply(
+        self, image: Float[Array, "h w 3"], prepared: Float[Array, "h w 3"], mask: Float[Array, "h w"]
+    ) -> Float[Array, "h w 3"]:
+        """Blend the image with the noise."""
+        return prepared + mask[..., None] * (image - prepared)
+
+
+TRANSFERS: dict[str, Perturbation] = {
+    "mean_colour": MeanColour(),
+    "inpainting": Inpainting(),
+    "noise": Noise(),
+}
+"""Perturbations that judge how far a mask's drop is the doing of one perturbation (ALGORITHMS 1.4)."""
