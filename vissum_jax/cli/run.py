@@ -21,6 +21,7 @@ def run(
     out: Annotated[Path, tyro.conf.arg(metavar="RUN")],
     model: Annotated[str | None, optional("NAME")] = None,
     weights: Annotated[str | None, optional("FILE")] = None,
+    class_names: Annotated[str | None, optional("FILE")] = None,
     preset: Annotated[str | None, optional("NAME")] = None,
     classes: Annotated[str | None, optional("A,B,..")] = None,
     limit: Annotated[int | None, optional("N")] = None,
@@ -41,7 +42,9 @@ def run(
         images: Folder of class folders, named by class name, WordNet id or index, or by a labels.csv beside them.
         out: Folder of the run; it is made, or continued.
         model: Name of the network, or package.module:function.
-        weights: Weight file of the network, if none comes with a package.
+        weights: Weight file of the network; by default that of an installed package, or the official one, which
+            is downloaded.
+        class_names: Names of the network's classes, if the weight file holds none: one a line, or JSON.
         preset: How masks are found: compact (default), paper, authors or iebb.
         classes: Class folders to take, separated by commas: names, WordNet ids or indices. All by default.
         limit: Most images of a class.
@@ -61,6 +64,7 @@ def run(
             "images": images,
             "model": model,
             "weights": weights,
+            "class_names_file": class_names,
             "preset": preset,
             "classes": tuple(name.strip() for name in classes.split(",")) if classes is not None else None,
             "limit": limit,

@@ -6,6 +6,7 @@ import lazy_loader
 
 if TYPE_CHECKING:
     from vissum_jax.models.catalogue import ARCHITECTURES
+    from vissum_jax.models.class_names import read_class_names
     from vissum_jax.models.imagenet import imagenet_classes
     from vissum_jax.models.registry import init_classifier, load_classifier, save_weights
 
@@ -13,9 +14,17 @@ __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "catalogue": ["ARCHITECTURES"],
+        "class_names": ["read_class_names"],
         "imagenet": ["imagenet_classes"],
         "registry": ["init_classifier", "load_classifier", "save_weights"],
     },
 )
 
-__all__ = ["ARCHITECTURES", "imagenet_classes", "init_classifier", "load_classifier", "save_weights"]
+__all__ = [
+    "ARCHITECTURES",
+    "imagenet_classes",
+    "init_classifier",
+    "load_classifier",
+    "read_class_names",
+    "save_weights",
+]

@@ -41,6 +41,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "images": ("a path", lambda value: isinstance(value, str | os.PathLike)),
     "model": ("text", lambda value: isinstance(value, str)),
     "weights": ("a path", lambda value: value is None or isinstance(value, str | os.PathLike)),
+    "class_names_file": ("a path", lambda value: value is None or isinstance(value, str | os.PathLike)),
     "preset": ("text", lambda value: isinstance(value, str)),
     "classes": (
         "a list of texts",
@@ -58,7 +59,8 @@ class RunConfig:
     Attributes:
         images: Folder of class folders.
         model: Registry name of the network, or ``package.module:function``.
-        weights: Weight file, or None for those that come with a package.
+        weights: Weight file, or None for those that come with a package or are downloaded.
+        class_names_file: File with the names of the network's classes, or None for the weight file's own.
         preset: Mask preset.
         classes: Class folders to take; empty for all.
         limit: Most images of a class, or None.
@@ -69,6 +71,7 @@ class RunConfig:
     images: str
     model: str
     weights: str | None = None
+    class_names_file: str | None = None
     preset: str = "compact"
     classes: tuple[str, ...] = ()
     limit: int | None = None
@@ -82,8 +85,9 @@ class RunConfig:
                 raise ValueError(f"`{name}` must be {kind}, got {getattr(self, name)!r}.")
         object.__setattr__(self, "classes", tuple(self.classes))
         object.__setattr__(self, "images", str(Path(self.images).expanduser().resolve()))
-        if self.weights is not None:
-            object.__setattr__(self, "weights", str(Path(self.weights).expanduser().resolve()))
+        for name in ("weights", "class_names_file"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, str(Path(getattr(self, name)).expanduser().resolve()))
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"`limit` must be at least 1, got {self.limit}.")
         unknown = set(self.overrides) - set(STAGES)

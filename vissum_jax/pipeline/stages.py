@@ -24,7 +24,7 @@ from jaxtyping import UInt8
 from vissum_jax._version import __version__
 from vissum_jax.data import Decoded, FolderSource, ImageEntry, UnreadableImage, open_folder
 from vissum_jax.masks.extract import extract
-from vissum_jax.models import load_classifier
+from vissum_jax.models import load_classifier, read_class_names
 from vissum_jax.pipeline.memory import count_regions, default_batch_size, device_name, summarize_images
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.settings import RunConfig, fingerprint
@@ -147,7 +147,8 @@ def start_run(config: RunConfig, folder: Path | str) -> Run:
             raise ValueError(f"{str(folder)!r} exists and is not a RUN folder; name another one with --out.")
         for leftover in leftovers:
             leftover.unlink()
-    classifier = load_classifier(config.model, weights=config.weights)
+    class_names = None if config.class_names_file is None else read_class_names(config.class_names_file)
+    classifier = load_classifier(config.model, weights=config.weights, class_names=class_names)
     source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
     manifest = _manifest(config, classifier, source)
     if (folder / MANIFEST_FILE).exists():
