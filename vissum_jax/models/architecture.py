@@ -27,6 +27,19 @@ class Build(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Download:
+    """Where official weights can be fetched from.
+
+    Attributes:
+        url: The file.
+        sha256_prefix: Beginning of the file's SHA-256 in hexadecimal, as the publisher states it.
+    """
+
+    url: str
+    sha256_prefix: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A network that can be loaded by name.
 
@@ -41,9 +54,10 @@ class Architecture:
         feature_endpoint: See `ClassifierSpec`.
         normalization: From RGB in [0, 1] to the network's input.
         key_map: Where public checkpoints keep each layer, or None if only this package writes them.
-        ignore: Ends of checkpoint keys that carry nothing.
+        ignore: Patterns of checkpoint keys that carry nothing for this network, e.g. ``*.num_batches_tracked``.
         known_top1: Published ImageNet top-1 accuracy as a share.
         default_weights: Finds the weights that come with a package, or returns None if it is not installed.
+        download: Official weights on the net, if there are any.
         source: Where the weights come from, as one clause for messages.
         licence: Licence of the weights.
     """
@@ -61,6 +75,7 @@ class Architecture:
     ignore: tuple[str, ...] = ()
     known_top1: float | None = None
     default_weights: Callable[[], Path | None] | None = None
+    download: Download | None = None
     source: str
     licence: str
 

