@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from vissum_jax.models.catalogue import ARCHITECTURES
     from vissum_jax.models.class_names import read_class_names
     from vissum_jax.models.imagenet import imagenet_classes
-    from vissum_jax.models.registry import init_classifier, load_classifier, save_weights
+    from vissum_jax.models.registry import fetch_weights, init_classifier, load_classifier, save_weights
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
@@ -16,12 +16,13 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "catalogue": ["ARCHITECTURES"],
         "class_names": ["read_class_names"],
         "imagenet": ["imagenet_classes"],
-        "registry": ["init_classifier", "load_classifier", "save_weights"],
+        "registry": ["fetch_weights", "init_classifier", "load_classifier", "save_weights"],
     },
 )
 
 __all__ = [
     "ARCHITECTURES",
+    "fetch_weights",
     "imagenet_classes",
     "init_classifier",
     "load_classifier",

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 _PARAMS, _ABOUT, _TREE_FILE = "params", "about", "_METADATA"
 
@@ -29,16 +30,16 @@ def read_orbax(path: Path, *, most_bytes: int) -> tuple[dict[str, np.ndarray], A
     folder = _tree_folder(path)
     if folder is None:
         raise ValueError("not an Orbax folder")
-    handler = ocp.PyTreeCheckpointHandler()
-    leaves, _ = jax.tree_util.tree_flatten_with_path(handler.metadata(folder).tree)
+    handler, tree = ocp.PyTreeCheckpointHandler(), epath.Path(folder)
+    leaves, _ = jax.tree_util.tree_flatten_with_path(handler.metadata(tree).tree)
     if sum(np.dtype(leaf.dtype).itemsize * int(np.prod(leaf.shape, dtype=object)) for _, leaf in leaves) > most_bytes:
         raise ValueError(f"its arrays take more than {most_bytes} bytes")
     # One at a time: where several reads fail together, Orbax prints a traceback for each but the first.
     named = [(_names(steps), leaf) for steps, leaf in leaves]
-    arrays = {".".join(names): _read_leaf(handler, folder, names, leaf) for names, leaf in named}
+    arrays = {".".join(names): _read_leaf(handler, tree, names, leaf) for names, leaf in named}
     if not (path / _ABOUT).is_dir():
         return arrays, None
-    return arrays, ocp.JsonCheckpointHandler().restore(path / _ABOUT, args=ocp.args.JsonRestore())
+    return arrays, ocp.JsonCheckpointHandler().restore(epath.Path(path / _ABOUT), args=ocp.args.JsonRestore())
 
 
 def write_orbax(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Sequence[str]]) -> None:
@@ -72,7 +73,7 @@ def _names(steps: Sequence[Any]) -> list[str]:
     return [str(step.key) for step in steps]
 
 
-def _read_leaf(handler: ocp.PyTreeCheckpointHandler, folder: Path, names: Sequence[str], leaf: Any) -> np.ndarray:
+def _read_leaf(handler: ocp.PyTreeCheckpointHandler, folder: epath.Path, names: Sequence[str], leaf: Any) -> np.ndarray:
     item, how = leaf, ocp.RestoreArgs(restore_type=np.ndarray)
     for name in reversed(names):
         item, how = {name: item}, {name: how}

@@ -1,8 +1,7 @@
 """Networks by name."""
 
 import difflib
-import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -11,17 +10,19 @@ import jax.numpy as jnp
 from vissum_jax.models.architecture import (
     Activation,
     Architecture,
-    Network,
     flat_params,
     initial_params,
     make_network,
-    native_key_map,
     nested_params,
 )
 from vissum_jax.models.catalogue import ARCHITECTURES
 from vissum_jax.models.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from vissum_jax.models.fitting import count_classes, fitting, key_map_for
 from vissum_jax.models.imagenet import imagenet_classes
-from vissum_jax.models.keys import KeyMap, convert_arrays
+from vissum_jax.models.keys import convert_arrays
+from vissum_jax.models.transfer import TransferProgress
+from vissum_jax.models.user_network import load_user_network
+from vissum_jax.models.weights import have_weights
 from vissum_jax.types import Classifier, ClassifierSpec
 
 
@@ -39,8 +40,8 @@ def load_classifier(
     Args:
         name: A registry name, e.g. ``googlenet-bvlc``, or ``package.module:function`` for a function of yours
             that takes nothing and returns a `Classifier`.
-        weights: Weight file (.npz, .safetensors, .pth or .pt); None takes those that come with a package, if
-            any do.
+        weights: Weight file (.npz, .safetensors, .pth or .pt) or Orbax folder; None takes those that come with an
+            installed package, or the official ones, which are downloaded once (see `fetch_weights`).
         class_names: One name per logit; None takes the file's own, or ImageNet's for 1000 logits.
         activation: Takes the place of the network's own activation function, e.g. for guided backpropagation.
 
@@ -54,23 +55,23 @@ def load_classifier(
     if ":" in name:
         if (weights, class_names, activation) != (None, None, None):
             raise ValueError(f"`weights`, `class_names` and `activation` are up to the function {name}.")
-        return _call_factory(name)
-    architecture = _architecture(name)
-    path = _weights_path(architecture, weights)
+        return load_user_network(name)
+    architecture = find_architecture(name)
+    path = have_weights(architecture) if weights is None else Path(weights).expanduser()
     checkpoint = read_checkpoint(path)
-    num_classes = _count_classes(architecture, checkpoint)
+    num_classes = count_classes(checkpoint, architecture)
     network = make_network(architecture, num_classes=num_classes, activation=activation)
     try:
         layers = convert_arrays(
             checkpoint.arrays,
             layers=network.layers,
-            key_map=_key_map(architecture, checkpoint, network),
+            key_map=key_map_for(checkpoint, architecture, network),
             ignore=architecture.ignore,
         )
     except ValueError as error:
         raise ValueError(
             f"`weights`: {path} does not fit {name!r}: {error}. {_remedy(architecture, checkpoint)}"
-        ) from None
+        ) from error
     names, wordnet_ids = _class_names(num_classes, class_names, checkpoint, path)
     return Classifier(
         params=jax.tree.map(jnp.asarray, nested_params(layers)),
@@ -93,7 +94,7 @@ def init_classifier(name: str, *, class_names: Sequence[str], key: jax.Array) ->
     Raises:
         ValueError: If the name is unknown.
     """
-    architecture = _architecture(name)
+    architecture = find_architecture(name)
     return Classifier(
         params=initial_params(architecture, num_classes=len(class_names), key=key),
         apply=make_network(architecture, num_classes=len(class_names), activation=None).apply,
@@ -102,18 +103,44 @@ def init_classifier(name: str, *, class_names: Sequence[str], key: jax.Array) ->
 
 
 def save_weights(classifier: Classifier, path: str | Path, *, dtype: str = "float32") -> None:
-    """Write a classifier's parameters and class names as a `.npz` that `load_classifier` reads.
+    """Write a classifier's parameters and class names as a file that `load_classifier` reads.
 
     Args:
         classifier: A network of the registry.
-        path: Destination.
-        dtype: Number type on disk; ``float16`` halves the file.
+        path: Destination: ``.npz``, ``.safetensors``, or an Orbax folder (``.orbax`` or no ending).
+        dtype: Number type on disk; ``float16`` and ``bfloat16`` halve the file.
+
+    Raises:
+        ValueError: If the ending or the number type is unknown, or the number type cannot hold the parameters.
     """
     params = jax.device_get(flat_params(classifier.params))
     write_checkpoint(Path(path), params, class_names=classifier.spec.class_names, dtype=dtype)
 
 
-def _architecture(name: str) -> Architecture:
+def fetch_weights(name: str, *, progress: TransferProgress | None = None) -> Path:
+    """Have a network's default weights on this machine, so that `load_classifier` finds them.
+
+    Args:
+        name: A registry name.
+        progress: Told of every byte of a download.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: If they neither come with a package nor can be downloaded.
+        OSError: If the download fails; one line with what to fetch by hand and where to put it.
+        ValueError: If the name is unknown.
+    """
+    return have_weights(find_architecture(name), progress=progress)
+
+
+def find_architecture(name: str) -> Architecture:
+    """What the registry knows of a network.
+
+    Raises:
+        ValueError: If the name is unknown; the nearest is named.
+    """
     if name not in ARCHITECTURES:
         nearest = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0)
         raise ValueError(
@@ -123,43 +150,11 @@ def _architecture(name: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def _weights_path(architecture: Architecture, weights: str | Path | None) -> Path:
-    if weights is not None:
-        return Path(weights).expanduser()
-    path = architecture.default_weights() if architecture.default_weights else None
-    if path is None:
-        raise FileNotFoundError(
-            f"`weights` of {architecture.name!r} are not installed; name a file. They come from {architecture.source}."
-        )
-    return path
-
-
-def _key_map(architecture: Architecture, checkpoint: Checkpoint, network: Network) -> KeyMap:
-    """Our own keys if the file has any of them, else those of public checkpoints."""
-    native = native_key_map(network.layers)
-    if architecture.key_map is None or any(keys.bias in checkpoint.arrays for keys in native.values()):
-        return native
-    return architecture.key_map()
-
-
-def _count_classes(architecture: Architecture, checkpoint: Checkpoint) -> int:
-    """Length of the head's bias; where the file has none, anything will do, the key check will say so."""
-    candidates = [f"{architecture.head}.bias"]
-    if architecture.key_map is not None:
-        candidates.append(architecture.key_map()[architecture.head].bias)
-    for key in candidates:
-        if key in checkpoint.arrays and checkpoint.arrays[key].ndim == 1:
-            return checkpoint.arrays[key].size
-    return len(imagenet_classes().names)
-
-
 def _remedy(architecture: Architecture, checkpoint: Checkpoint) -> str:
-    """Names the network that does have the file's keys, if one does."""
-    for other in ARCHITECTURES.values():
-        if other is architecture or other.key_map is None:
-            continue
-        if all(keys.bias in checkpoint.arrays for keys in other.key_map().values()):
-            return f"They look like those of {other.name!r}."
+    """Names the network that the file does fit, if there is one."""
+    others = [name for name in fitting(checkpoint, ARCHITECTURES.values()) if name != architecture.name]
+    if others:
+        return f"They look like those of {' or '.join(map(repr, others))}."
     return f"Wanted: {architecture.source}."
 
 
@@ -172,7 +167,10 @@ def _class_names(
     if not names and num_classes == len(imagenet.names):
         return imagenet.names, imagenet.wordnet_ids
     if len(names) != num_classes:
-        raise ValueError(f"`class_names` must hold {num_classes} names, one per class of {path}, got {len(names)}.")
+        remedy = "" if names else "; give them with --class-names FILE"
+        raise ValueError(
+            f"`class_names` must hold {num_classes} names, one per class of {path}, got {len(names)}{remedy}."
+        )
     return names, imagenet.wordnet_ids if names == imagenet.names else ()
 
 
@@ -191,21 +189,3 @@ def _spec(
         feature_endpoint=architecture.feature_endpoint,
         weights_sha256=sha256,
     )
-
-
-def _call_factory(name: str) -> Classifier:
-    """Call the user's function ``package.module:function``."""
-    module_name, _, function_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"`model` {name!r}: no module {error.name!r} on the Python path; add its folder to PYTHONPATH."
-        ) from error
-    factory: Callable[[], Classifier] | None = getattr(module, function_name, None)
-    if not callable(factory):
-        raise ValueError(f"`model` {name!r}: module {module_name!r} has no function {function_name!r}.")
-    classifier = factory()
-    if not isinstance(classifier, Classifier):
-        raise ValueError(f"`model` {name!r} must return a vissum_jax.Classifier, got {type(classifier).__name__}.")
-    return classifier
