@@ -29,6 +29,7 @@ from vissum_jax.pipeline.memory import count_regions, default_batch_size, device
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.settings import RunConfig, fingerprint
 from vissum_jax.report import ClassReport, ReportWriter, RunFacts
+from vissum_jax.report.evaluation import read_evaluation
 from vissum_jax.runs.engine import finish_parts
 from vissum_jax.runs.log import FILE as LOG_FILE
 from vissum_jax.runs.log import EventLog
@@ -200,15 +201,31 @@ def read_class(
     """
     entries = run.source.of_class(class_index)
     own = rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
+    return entries, read_unchanged(run, entries, own["content_sha256"].to_pylist()), mask_batch(own)
+
+
+def read_unchanged(
+    run: Run, entries: Sequence[ImageEntry], hashes: Sequence[str | None]
+) -> UInt8[np.ndarray, "n h w 3"]:
+    """Photographs as they were when their masks were found; black where one was unreadable from the first.
+
+    Args:
+        run: The run.
+        entries: The photographs.
+        hashes: SHA-256 of each file, as its mask row has it.
+
+    Raises:
+        ChangedError: If a photograph is another one now.
+    """
     images, decoded = _read(run, entries)
-    for entry, result, known in zip(entries, decoded, own["content_sha256"].to_pylist(), strict=True):
+    for entry, result, known in zip(entries, decoded, hashes, strict=True):
         found = result.content_hash if isinstance(result, Decoded) else None
         if known is not None and found != known:
             why = f" ({result})" if isinstance(result, UnreadableImage) else ""
             raise ChangedError(
                 f"{entry.image!r} has changed since its mask was found{why}; put it back, or start another run."
             )
-    return entries, images, mask_batch(own)
+    return images
 
 
 def mask_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -> None:
@@ -295,6 +312,7 @@ def report_stage(run: Run, progress: Progress) -> Path:
         configuration=run.manifest.configuration,
         versions=run.manifest.versions,
         device=run.manifest.device,
+        evaluation=read_evaluation(run.folder, run.manifest.fingerprint),
     )
     writer = ReportWriter(run.folder / "report", facts)
     progress.start("report", len(classes))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from vissum_jax.report.evaluation import Evaluation
 from vissum_jax.types import ClassSummaries, MaskBatch
 
 
@@ -25,6 +26,7 @@ class RunFacts:
         versions: Version of each package.
         device: What the run computed on.
         timings: Seconds of each stage.
+        evaluation: How the masks compare with other methods', if that was measured.
     """
 
     model: str
@@ -34,6 +36,7 @@ class RunFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

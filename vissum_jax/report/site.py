@@ -11,6 +11,7 @@ import jinja2
 import numpy as np
 from jaxtyping import UInt8
 
+from vissum_jax.report.evaluation import DROP_PLOT
 from vissum_jax.report.model import ClassReport, RunFacts
 from vissum_jax.report.pictures import (
     PictureStyle,
@@ -185,6 +186,8 @@ class ReportWriter:
         moments = {
             name: Moments.of(np.concatenate([np.zeros(0), *columns])) for name, columns in self._measures.items()
         }
+        if self._facts.evaluation is not None:
+            self._write(DROP_PLOT, self._facts.evaluation.plot)
         self._render("overview.html", "index.html", classes=self._figures, moments=moments)
         self._render(
             "run.html",
@@ -194,6 +197,7 @@ class ReportWriter:
             configuration=flattened(self._facts.configuration),
             classes=self._figures,
             megabytes=self._bytes / 1e6,
+            drop_plot=DROP_PLOT,
         )
         if self._out.exists():
             shutil.rmtree(self._out)
