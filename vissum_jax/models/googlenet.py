@@ -11,8 +11,8 @@ from vissum_jax.models.layers import Conv, Linear, Normalization, convolve_toget
 from vissum_jax.ops.normalization import local_response_normalization
 from vissum_jax.ops.pooling import ceil_padding, max_pool
 
-# Outputs of an inception module: 1x1; the 3x3 branch's reduction, 3x3; the same for 5x5; pool projection.
-_INCEPTIONS = {
+# Outputs of an inception module (table 1): 1x1; the 3x3 branch's reduction, 3x3; the same for 5x5; pool projection.
+INCEPTIONS = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
     "4a": (192, 96, 208, 16, 48, 64),
@@ -23,7 +23,6 @@ _INCEPTIONS = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
-_POOLED_BEFORE = ("4a", "5a")
 _BRANCHES = {
     "conv_1x1": "1x1",
     "reduce_3x3": "3x3_reduce",
@@ -37,13 +36,15 @@ _BRANCHES = {
 class Inception(nnx.Module):
     """Four branches of different receptive fields, concatenated."""
 
-    def __init__(self, inputs: int, widths: tuple[int, ...], *, activation: Activation, rngs: nnx.Rngs):
+    def __init__(
+        self, inputs: int, widths: tuple[int, ...], *, wide_kernel: int, activation: Activation, rngs: nnx.Rngs
+    ):
         conv_1x1, reduce_3x3, conv_3x3, reduce_5x5, conv_5x5, pool_proj = widths
         self.conv_1x1 = Conv(inputs, conv_1x1, 1, rngs=rngs)
         self.reduce_3x3 = Conv(inputs, reduce_3x3, 1, rngs=rngs)
         self.conv_3x3 = Conv(reduce_3x3, conv_3x3, 3, rngs=rngs)
         self.reduce_5x5 = Conv(inputs, reduce_5x5, 1, rngs=rngs)
-        self.conv_5x5 = Conv(reduce_5x5, conv_5x5, 5, rngs=rngs)
+        self.conv_5x5 = Conv(reduce_5x5, conv_5x5, wide_kernel, rngs=rngs)
         self.pool_proj = Conv(inputs, pool_proj, 1, rngs=rngs)
         self.activation = activation
 
@@ -63,37 +64,58 @@ class Inception(nnx.Module):
 
 
 class GoogLeNet(nnx.Module):
-    """GoogLeNet for inputs of 224 x 224."""
+    """GoogLeNet for inputs of 224 x 224.
 
-    def __init__(self, *, num_classes: int, activation: Activation, rngs: nnx.Rngs):
+    Args:
+        num_classes: Number of logits.
+        activation: After every convolution.
+        wide_kernel: Kernel size of the inception modules' widest branch.
+        last_window: Window of the pooling before module 5a.
+        normalize: Whether local response normalisation stands before and after the second convolution.
+        rngs: Random parameters.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        activation: Activation,
+        wide_kernel: int = 5,
+        last_window: int = 3,
+        normalize: bool = True,
+        rngs: nnx.Rngs,
+    ):
         self.conv1 = Conv(3, 64, 7, stride=2, padding=((3, 3), (3, 3)), rngs=rngs)
         self.conv2_reduce = Conv(64, 64, 1, rngs=rngs)
         self.conv2 = Conv(64, 192, 3, rngs=rngs)
         channels = 192
-        for name, widths in _INCEPTIONS.items():
-            setattr(self, f"inception_{name}", Inception(channels, widths, activation=activation, rngs=rngs))
+        for name, widths in INCEPTIONS.items():
+            module = Inception(channels, widths, wide_kernel=wide_kernel, activation=activation, rngs=rngs)
+            setattr(self, f"inception_{name}", module)
             channels = widths[0] + widths[2] + widths[4] + widths[5]
         self.classifier = Linear(channels, num_classes, rngs=rngs)
         self.activation = activation
+        self.normalize = _normalize if normalize else lambda x: x
+        self.windows = {"4a": 3, "5a": last_window}
 
     def __call__(self, x: Float[Array, "b 224 224 3"]) -> tuple[Float[Array, "b classes"], dict[str, Array]]:
         """Logits and endpoints."""
         endpoints = {}
         endpoints["conv1"] = x = self.activation(self.conv1(x))
-        x = _normalize(_halve(x))
+        x = self.normalize(_halve(x, 3))
         endpoints["conv2_reduce"] = x = self.activation(self.conv2_reduce(x))
         endpoints["conv2"] = x = self.activation(self.conv2(x))
-        x = _halve(_normalize(x))
-        for name in _INCEPTIONS:
-            if name in _POOLED_BEFORE:
-                x = _halve(x)
+        x = _halve(self.normalize(x), 3)
+        for name in INCEPTIONS:
+            if name in self.windows:
+                x = _halve(x, self.windows[name])
             endpoints[f"inception_{name}"] = x = getattr(self, f"inception_{name}")(x)
         endpoints["pooled"] = x = global_average(x)
         return self.classifier(x), endpoints
 
 
-def _halve(x: Float[Array, "b h w c"]) -> Float[Array, "b half_h half_w c"]:
-    return max_pool(x, window=3, stride=2, padding=ceil_padding(x.shape[1:3], window=3, stride=2))
+def _halve(x: Float[Array, "b h w c"], window: int) -> Float[Array, "b half_h half_w c"]:
+    return max_pool(x, window=window, stride=2, padding=ceil_padding(x.shape[1:3], window=window, stride=2))
 
 
 def _normalize(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -103,7 +125,7 @@ def _normalize(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 def key_map() -> KeyMap:
     """Keys of the BVLC model."""
     names = {"conv1": "conv1/7x7_s2", "conv2_reduce": "conv2/3x3_reduce", "conv2": "conv2/3x3"}
-    for inception in _INCEPTIONS:
+    for inception in INCEPTIONS:
         for branch, name in _BRANCHES.items():
             names[f"inception_{inception}.{branch}"] = f"inception_{inception}/{name}"
     convolutions = {path: ConvKeys(f"{name}/weight", f"{name}/bias") for path, name in names.items()}

@@ -96,6 +96,56 @@ class LinearKeys:
 
 
 @dataclass(frozen=True)
+class FlattenedLinearKeys:
+    """A fully connected layer over an image that the checkpoint flattens channel by channel; ours, pixel by pixel.
+
+    Attributes:
+        weight: Key of the weights.
+        bias: Key of the bias.
+        pixels: Height and width of the image.
+    """
+
+    weight: str
+    bias: str
+    pixels: tuple[int, int]
+
+    def shapes(self, layer: LayerShapes) -> dict[str, Shape]:
+        """See `LayerKeys`."""
+        return LinearKeys(self.weight, self.bias).shapes(layer)
+
+    def convert(self, arrays: Mapping[str, np.ndarray]) -> LayerArrays:
+        """See `LayerKeys`."""
+        weight = arrays[self.weight]
+        outputs, inputs = weight.shape
+        images = weight.reshape(outputs, -1, *self.pixels)
+        return {"kernel": images.transpose(2, 3, 1, 0).reshape(inputs, outputs), "bias": arrays[self.bias]}
+
+
+@dataclass(frozen=True)
+class PlainKeys:
+    """Parameters stored as they are.
+
+    Attributes:
+        keys: Key of every parameter, by the parameter's name.
+    """
+
+    keys: Mapping[str, str]
+
+    @property
+    def bias(self) -> str:
+        """Key of the last parameter; layers of this kind have no outputs to count."""
+        return list(self.keys.values())[-1]
+
+    def shapes(self, layer: LayerShapes) -> dict[str, Shape]:
+        """See `LayerKeys`."""
+        return {key: layer[name].shape for name, key in self.keys.items()}
+
+    def convert(self, arrays: Mapping[str, np.ndarray]) -> LayerArrays:
+        """See `LayerKeys`."""
+        return {name: arrays[key] for name, key in self.keys.items()}
+
+
+@dataclass(frozen=True)
 class NativeKeys:
     """A layer stored by this package, under its own path and in its own layout."""
 

@@ -18,14 +18,15 @@ class Conv(nnx.Module):
         self,
         inputs: int,
         outputs: int,
-        size: int,
+        size: int | tuple[int, int],
         *,
         stride: int = 1,
         padding: Padding = "SAME",
         groups: int = 1,
         rngs: nnx.Rngs,
     ):
-        shape = (size, size, inputs // groups, outputs)
+        window = (size, size) if isinstance(size, int) else size
+        shape = (*window, inputs // groups, outputs)
         self.kernel = nnx.Param(jax.nn.initializers.he_normal()(rngs.params(), shape))
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.stride = stride
@@ -53,9 +54,24 @@ class Linear(nnx.Module):
         self.kernel = nnx.Param(jax.nn.initializers.lecun_normal()(rngs.params(), (inputs, outputs)))
         self.bias = nnx.Param(jnp.zeros(outputs))
 
-    def __call__(self, features: Float[Array, "b i"]) -> Float[Array, "b o"]:
+    def __call__(self, features: Float[Array, "*b i"]) -> Float[Array, "*b o"]:
         """Multiply and add the bias."""
         return features @ self.kernel[...] + self.bias[...]
+
+
+class LayerNorm(nnx.Module):
+    """scale (x - mean) / sqrt(variance + epsilon) + bias over the channels of one position (Ba et al. 2016)."""
+
+    def __init__(self, channels: int, *, epsilon: float):
+        self.scale = nnx.Param(jnp.ones(channels))
+        self.bias = nnx.Param(jnp.zeros(channels))
+        self.epsilon = epsilon
+
+    def __call__(self, features: Float[Array, "*b c"]) -> Float[Array, "*b c"]:
+        """Normalise every position by itself."""
+        centred = features - features.mean(axis=-1, keepdims=True)
+        variance = (centred**2).mean(axis=-1, keepdims=True)
+        return centred * jax.lax.rsqrt(variance + self.epsilon) * self.scale[...] + self.bias[...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +93,12 @@ class Normalization:
         ordered = images[..., ::-1] if self.bgr else images
         scale = jnp.asarray(self.scale, images.dtype)
         return ordered * (255 / scale) - jnp.asarray(self.mean, images.dtype) / scale
+
+
+def average_around(images: Float[Array, "b h w c"], *, window: int) -> Float[Array, "b h w c"]:
+    """Mean of the window around every pixel, where pixels beyond the border count as zeros."""
+    kernel = jnp.full((window, window, 1, images.shape[-1]), 1 / window**2, images.dtype)
+    return conv2d(images, kernel)
 
 
 def global_average(images: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
