@@ -6,6 +6,7 @@ its colour away, so masks are known: they cover the blobs.
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
 
@@ -72,6 +73,12 @@ def make_classifier(**changes: float) -> Classifier:
         **changes,
     }
     return Classifier(params={name: jnp.float32(value) for name, value in values.items()}, apply=answer, spec=spec)
+
+
+def make_swapped_classifier() -> Classifier:
+    """The network, fed with blue, green, red by mistake."""
+    classifier = make_classifier()
+    return dataclasses.replace(classifier, apply=lambda params, images: answer(params, images[..., ::-1]))
 
 
 def photograph(class_index: int, seed: int) -> np.ndarray:

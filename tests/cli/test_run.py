@@ -410,3 +410,29 @@ def test_a_killed_run_goes_on_with_the_same_command_and_ends_the_same(vissum, co
     assert {path.name for path in (tmp_path / "run" / "masks").glob("*.parquet")} == {
         path.name for path in (tmp_path / "other" / "masks").glob("*.parquet")
     }
+
+
+# Labels that do not fit.
+
+
+def test_a_network_that_does_not_answer_its_labels_is_stopped_before_the_first_mask(vissum, settings, tmp_path):
+    photos = toys.write_photographs(tmp_path / "photos", {0: 4, 2: 4})
+    command = (
+        "run",
+        photos,
+        "--model",
+        "toys:make_swapped_classifier",
+        "--config",
+        settings,
+        "--out",
+        tmp_path / "run",
+    )
+    answer = vissum(*command)
+    assert answer.code == 2
+    assert answer.complaint.startswith(
+        "vissum: error: label check: 'toy', answers 0 of 8 labelled images correctly; likely"
+    )
+    assert "its channels are read as blue, green, red (so read, 100% would be right)" in answer.complaint
+    assert not (tmp_path / "run" / "masks").exists()
+    assert vissum(*command, "--no-preflight").code == 0
+    assert {row["status"] for row in mask_rows(tmp_path / "run").values()} == {"skipped_prediction"}

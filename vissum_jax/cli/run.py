@@ -12,6 +12,7 @@ from vissum_jax.cli.errors import DONE, FAILED, check_batch_size, running, user_
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json, print_outcome
 from vissum_jax.cli.progress import make_progress
+from vissum_jax.cli.weights import have_default_weights
 
 
 def run(
@@ -27,6 +28,7 @@ def run(
     limit: Annotated[int | None, optional("N")] = None,
     batch_size: Annotated[int | None, optional("N")] = None,
     keep_mispredicted: Flag = False,
+    no_preflight: Flag = False,
     config: Annotated[Path | None, optional("FILE")] = None,
     json: Flag = False,
 ) -> int:
@@ -50,6 +52,7 @@ def run(
         limit: Most images of a class.
         batch_size: Images searched at once; by default what suits the device.
         keep_mispredicted: Also explain images that the network answers wrongly.
+        no_preflight: Do not first compare the network's answers with the labels of up to 64 images.
         config: TOML file with any of these settings and tables for the stages (see configs/).
         json: Print one JSON object instead of a table.
     """
@@ -75,7 +78,10 @@ def run(
             if name not in settings:
                 raise ValueError(f"{option} is missing; give it on the command line or in the configuration.")
         request = pipeline.RunConfig(**settings, overrides=tables)
+        have_default_weights(request.model, request.weights)
         started = pipeline.start_run(request, out)
+        if not no_preflight:
+            pipeline.preflight(started)
     return finish(started, batch_size=batch_size, json=json, began=began)
 
 

@@ -2,6 +2,7 @@
 
 from vissum_jax.pipeline.memory import SummarySet, extract_masks, summarize
 from vissum_jax.pipeline.outcome import Outcome, outcome
+from vissum_jax.pipeline.preflight import LabelCheck, LabelCheckError, check_labels
 from vissum_jax.pipeline.settings import RunConfig, StageConfigs, read_settings
 from vissum_jax.pipeline.stages import (
     ChangedError,
@@ -9,6 +10,7 @@ from vissum_jax.pipeline.stages import (
     Run,
     mask_stage,
     open_run,
+    preflight,
     report_stage,
     start_run,
     summary_stage,
@@ -16,16 +18,20 @@ from vissum_jax.pipeline.stages import (
 
 __all__ = [
     "ChangedError",
+    "LabelCheck",
+    "LabelCheckError",
     "NotReadyError",
     "Outcome",
     "Run",
     "RunConfig",
     "StageConfigs",
     "SummarySet",
+    "check_labels",
     "extract_masks",
     "mask_stage",
     "open_run",
     "outcome",
+    "preflight",
     "read_settings",
     "report_stage",
     "start_run",

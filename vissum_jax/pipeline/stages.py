@@ -26,6 +26,7 @@ from vissum_jax.data import Decoded, FolderSource, ImageEntry, UnreadableImage, 
 from vissum_jax.masks.extract import extract
 from vissum_jax.models import load_classifier, read_class_names
 from vissum_jax.pipeline.memory import count_regions, default_batch_size, device_name, summarize_images
+from vissum_jax.pipeline.preflight import LabelCheck, require_fitting_labels
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.settings import RunConfig, fingerprint
 from vissum_jax.report import ClassReport, ReportWriter, RunFacts
@@ -226,6 +227,19 @@ def read_unchanged(
                 f"{entry.image!r} has changed since its mask was found{why}; put it back, or start another run."
             )
     return images
+
+
+def preflight(run: Run) -> LabelCheck | None:
+    """Check labels against the network before the first mask; None where a part is done already.
+
+    Raises:
+        LabelCheckError: If they do not fit; see `check_labels`.
+    """
+    if any(run.masks.done(number) for number in range(len(run.manifest.shards))):
+        return None
+    check = require_fitting_labels(run.classifier, run.source)
+    run.log.write("preflight", images=check.images, correct=check.correct, known_top1=check.known_top1)
+    return check
 
 
 def mask_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -> None:
