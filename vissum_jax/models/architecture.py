@@ -54,6 +54,7 @@ class Architecture:
         feature_endpoint: See `ClassifierSpec`.
         normalization: From RGB in [0, 1] to the network's input.
         key_map: Where public checkpoints keep each layer, or None if only this package writes them.
+        other_key_maps: Other spellings that public checkpoints have used.
         ignore: Patterns of checkpoint keys that carry nothing for this network, e.g. ``*.num_batches_tracked``.
         known_top1: Published ImageNet top-1 accuracy as a share.
         default_weights: Finds the weights that come with a package, or returns None if it is not installed.
@@ -72,6 +73,7 @@ class Architecture:
     feature_endpoint: str
     normalization: Normalization
     key_map: Callable[[], Mapping[str, LayerKeys]] | None = None
+    other_key_maps: tuple[Callable[[], Mapping[str, LayerKeys]], ...] = ()
     ignore: tuple[str, ...] = ()
     known_top1: float | None = None
     default_weights: Callable[[], Path | None] | None = None

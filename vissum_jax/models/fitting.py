@@ -15,11 +15,10 @@ def fitting(checkpoint: Checkpoint, architectures: Iterable[Architecture]) -> li
 
 
 def key_map_for(checkpoint: Checkpoint, architecture: Architecture, network: Network) -> KeyMap:
-    """Our own keys if the file has any of them, else those of public checkpoints."""
-    native = native_key_map(network.layers)
-    if architecture.key_map is None or any(keys.bias in checkpoint.arrays for keys in native.values()):
-        return native
-    return architecture.key_map()
+    """Of our own keys and those of public checkpoints, the spelling that most of the file's keys follow."""
+    spellings = [] if architecture.key_map is None else [architecture.key_map, *architecture.other_key_maps]
+    candidates = [*(spelling() for spelling in spellings), native_key_map(network.layers)]
+    return max(candidates, key=lambda keys: sum(layer.bias in checkpoint.arrays for layer in keys.values()))
 
 
 def count_classes(checkpoint: Checkpoint, architecture: Architecture) -> int:

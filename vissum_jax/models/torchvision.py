@@ -34,6 +34,7 @@ def torchvision_architecture(
     input_size: int = 224,
     resize_short_side: int = 256,
     normalization: Normalization = IMAGENET,
+    other_key_maps: tuple[Callable[[], KeyMap], ...] = (),
     ignore: tuple[str, ...] = (COUNTERS,),
 ) -> Architecture:
     """Describe a network by its name in torchvision and the file name of its ImageNet weights (version 1).
@@ -51,6 +52,7 @@ def torchvision_architecture(
         feature_endpoint=feature_endpoint,
         normalization=normalization,
         key_map=key_map,
+        other_key_maps=other_key_maps,
         ignore=ignore,
         known_top1=known_top1,
         download=Download(url=url, sha256_prefix=PurePosixPath(weights).stem.rpartition("-")[2]),

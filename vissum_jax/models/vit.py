@@ -92,8 +92,8 @@ class VisionTransformer(nnx.Module):
         return self.classifier(pooled), endpoints
 
 
-def key_map() -> KeyMap:
-    """Keys of torchvision's checkpoints."""
+def key_map(*, expand: str, contract: str) -> KeyMap:
+    """Keys of torchvision's checkpoints, with its names of the two fully connected layers."""
     keys: dict = {
         "patches": ConvKeys("conv_proj.weight", "conv_proj.bias"),
         "embedding": PlainKeys({"class_token": "class_token", "positions": "encoder.pos_embedding"}),
@@ -107,8 +107,8 @@ def key_map() -> KeyMap:
             ),
             f"{path}.attention.output": _linear(f"{name}.self_attention.out_proj"),
             f"{path}.norm_2": _norm(f"{name}.ln_2"),
-            f"{path}.expand": _linear(f"{name}.mlp.0"),
-            f"{path}.contract": _linear(f"{name}.mlp.3"),
+            f"{path}.expand": _linear(f"{name}.mlp.{expand}"),
+            f"{path}.contract": _linear(f"{name}.mlp.{contract}"),
         }
     return keys | {"norm": _norm("encoder.ln"), "classifier": _linear("heads.head")}
 
@@ -124,7 +124,9 @@ def _norm(name: str) -> PlainKeys:
 VIT_B_16 = torchvision_architecture(
     "vit_b_16",
     build=VisionTransformer,
-    key_map=key_map,
+    key_map=functools.partial(key_map, expand="0", contract="3"),
+    # Until torchvision 0.13; the official file still has them, and torchvision renames them while loading.
+    other_key_maps=(functools.partial(key_map, expand="linear_1", contract="linear_2"),),
     weights="vit_b_16-c867db91.pth",
     known_top1=0.81072,
     activation=functools.partial(jax.nn.gelu, approximate=False),
