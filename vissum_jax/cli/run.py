@@ -23,6 +23,7 @@ def run(
     model: Annotated[str | None, optional("NAME")] = None,
     weights: Annotated[str | None, optional("FILE")] = None,
     class_names: Annotated[str | None, optional("FILE")] = None,
+    precision: Annotated[str | None, optional("TYPE")] = None,
     preset: Annotated[str | None, optional("NAME")] = None,
     classes: Annotated[str | None, optional("A,B,..")] = None,
     limit: Annotated[int | None, optional("N")] = None,
@@ -47,6 +48,7 @@ def run(
         weights: Weight file of the network; by default that of an installed package, or the official one, which
             is downloaded.
         class_names: Names of the network's classes, if the weight file holds none: one a line, or JSON.
+        precision: Number type of the network: float32 (default) or bfloat16 (faster on GPU and TPU).
         preset: How masks are found: compact (default), paper, authors or iebb.
         classes: Class folders to take, separated by commas: names, WordNet ids or indices. All by default.
         limit: Most images of a class.
@@ -68,6 +70,7 @@ def run(
             "model": model,
             "weights": weights,
             "class_names_file": class_names,
+            "precision": precision,
             "preset": preset,
             "classes": tuple(name.strip() for name in classes.split(",")) if classes is not None else None,
             "limit": limit,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
@@ -115,10 +116,12 @@ def make_network(architecture: Architecture, *, num_classes: int, activation: Ac
 
     # The graph definition is closed over and the parameters are plain arrays: `nnx.jit` would walk the graph
     # on every call, a hundred times dearer.
+    # The parameters' number type is the activations' too; what comes out is float32 in any case.
     @jax.jit
     def apply(params: PyTree, images: Float[Array, "b h w 3"]) -> Outputs:
-        logits, endpoints = nnx.merge(graph, params)(architecture.normalization(images))
-        return Outputs(logits, endpoints)
+        dtype = jax.tree.leaves(params)[0].dtype
+        outputs = nnx.merge(graph, params)(architecture.normalization(images).astype(dtype))
+        return Outputs(*jax.tree.map(lambda array: array.astype(jnp.float32), outputs))
 
     return Network(apply, _by_layer(nnx.to_pure_dict(state)))
 

@@ -42,6 +42,7 @@ _KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "model": ("text", lambda value: isinstance(value, str)),
     "weights": ("a path", lambda value: value is None or isinstance(value, str | os.PathLike)),
     "class_names_file": ("a path", lambda value: value is None or isinstance(value, str | os.PathLike)),
+    "precision": ("text", lambda value: isinstance(value, str)),
     "preset": ("text", lambda value: isinstance(value, str)),
     "classes": (
         "a list of texts",
@@ -61,6 +62,7 @@ class RunConfig:
         model: Registry name of the network, or ``package.module:function``.
         weights: Weight file, or None for those that come with a package or are downloaded.
         class_names_file: File with the names of the network's classes, or None for the weight file's own.
+        precision: Number type of the network's weights and activations, float32 or bfloat16.
         preset: Mask preset.
         classes: Class folders to take; empty for all.
         limit: Most images of a class, or None.
@@ -72,6 +74,7 @@ class RunConfig:
     model: str
     weights: str | None = None
     class_names_file: str | None = None
+    precision: str = "float32"
     preset: str = "compact"
     classes: tuple[str, ...] = ()
     limit: int | None = None

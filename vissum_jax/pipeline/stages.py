@@ -150,7 +150,9 @@ def start_run(config: RunConfig, folder: Path | str) -> Run:
         for leftover in leftovers:
             leftover.unlink()
     class_names = None if config.class_names_file is None else read_class_names(config.class_names_file)
-    classifier = load_classifier(config.model, weights=config.weights, class_names=class_names)
+    classifier = load_classifier(
+        config.model, weights=config.weights, class_names=class_names, precision=config.precision
+    )
     source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
     manifest = _manifest(config, classifier, source)
     if (folder / MANIFEST_FILE).exists():
