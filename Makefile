@@ -23,6 +23,7 @@ test-slow: $(VENV)/.ready
 
 parity: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --editable '.[parity]'
+	$(BIN)/python -m pip install --quiet --no-deps torchvision==0.28.0 # its networks alone; its own needs are a GPU's
 	$(BIN)/python -m pytest -m parity
 
 lint: $(VENV)/.ready
