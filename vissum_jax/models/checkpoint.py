@@ -213,5 +213,5 @@ def _unwrapped(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Without what `DataParallel` and `torch.compile` put before every name."""
     for start in _WRAPPING:
         if arrays and all(name.startswith(start) for name in arrays):
-            arrays = {name.removeprefix(start): array for name, array in arrays.items()}
+            return _unwrapped({name.removeprefix(start): array for name, array in arrays.items()})
     return arrays

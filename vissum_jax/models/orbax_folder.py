@@ -4,6 +4,7 @@
 `orbax.checkpoint.StandardCheckpointer` saves a classifier's `params`, is read too.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 from etils import epath
 
-_PARAMS, _ABOUT, _TREE_FILE = "params", "about", "_METADATA"
+_PARAMS, _ABOUT = "params", "about"
+_TREE_FILE, _STORE_FILE = "_METADATA", "manifest.ocdbt"
 
 
 def is_orbax_folder(path: Path) -> bool:
@@ -30,16 +33,24 @@ def read_orbax(path: Path, *, most_bytes: int) -> tuple[dict[str, np.ndarray], A
     folder = _tree_folder(path)
     if folder is None:
         raise ValueError("not an Orbax folder")
+    _check_store(folder)
     handler, tree = ocp.PyTreeCheckpointHandler(), epath.Path(folder)
-    leaves, _ = jax.tree_util.tree_flatten_with_path(handler.metadata(tree).tree)
-    if sum(np.dtype(leaf.dtype).itemsize * int(np.prod(leaf.shape, dtype=object)) for _, leaf in leaves) > most_bytes:
+    expected = handler.metadata(tree).tree
+    leaves, _ = jax.tree_util.tree_flatten_with_path(expected)
+    if not all(isinstance(step, jax.tree_util.DictKey) for steps, _ in leaves for step in steps):
+        raise ValueError("its tree has containers other than mappings from names")
+    if sum(np.dtype(leaf.dtype).itemsize * math.prod(leaf.shape) for _, leaf in leaves) > most_bytes:
         raise ValueError(f"its arrays take more than {most_bytes} bytes")
-    # One at a time: where several reads fail together, Orbax prints a traceback for each but the first.
-    named = [(_names(steps), leaf) for steps, leaf in leaves]
-    arrays = {".".join(names): _read_leaf(handler, tree, names, leaf) for names, leaf in named}
-    if not (path / _ABOUT).is_dir():
-        return arrays, None
-    return arrays, ocp.JsonCheckpointHandler().restore(epath.Path(path / _ABOUT), args=ocp.args.JsonRestore())
+    how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), expected)
+    restored = handler.restore(tree, args=ocp.args.PyTreeRestore(restore_args=how))
+    arrays, _ = jax.tree_util.tree_flatten_with_path(restored)
+    if not all(isinstance(array, np.ndarray) for _, array in arrays):
+        raise ValueError("its tree has leaves other than arrays")
+    about = path / _ABOUT
+    item = (
+        ocp.JsonCheckpointHandler().restore(epath.Path(about), args=ocp.args.JsonRestore()) if about.is_dir() else None
+    )
+    return {".".join(str(step.key) for step in steps): array for steps, array in arrays}, item
 
 
 def write_orbax(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Sequence[str]]) -> None:
@@ -66,19 +77,14 @@ def _tree_folder(path: Path) -> Path | None:
     return next((folder for folder in (path / _PARAMS, path) if (folder / _TREE_FILE).is_file()), None)
 
 
-def _names(steps: Sequence[Any]) -> list[str]:
-    """Names along the path to a leaf."""
-    if not all(isinstance(step, jax.tree_util.DictKey) for step in steps):
-        raise ValueError("its tree has containers other than mappings from names")
-    return [str(step.key) for step in steps]
+def _check_store(folder: Path) -> None:
+    """Read every value of the folder's key-value store once.
 
-
-def _read_leaf(handler: ocp.PyTreeCheckpointHandler, folder: epath.Path, names: Sequence[str], leaf: Any) -> np.ndarray:
-    item, how = leaf, ocp.RestoreArgs(restore_type=np.ndarray)
-    for name in reversed(names):
-        item, how = {name: item}, {name: how}
-    tree = handler.restore(folder, args=ocp.args.PyTreeRestore(item=item, restore_args=how, partial_restore=True))
-    (array,) = jax.tree.leaves(tree)
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"its entry {'.'.join(names)!r} is a {type(array).__name__}, not an array")
-    return array
+    Orbax reads all arrays at the same time, and where several reads fail prints a traceback for each but the first.
+    """
+    if not (folder / _STORE_FILE).is_file():
+        raise ValueError(f"its {_STORE_FILE} is missing")
+    base = {"driver": "file", "path": f"{folder.absolute()}/"}
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+    for key in store.list().result():
+        store.read(key).result()
