@@ -1,5 +1,6 @@
 """Networks whose evidence is known by construction, and attribution methods by their definitions in NumPy."""
 
+import functools
 import itertools
 
 import jax
@@ -24,6 +25,7 @@ def classifier_of(apply, params, *, classes, side=SIDE, name="planted"):
     return Classifier(params=params, apply=apply, spec=spec)
 
 
+@functools.cache  # every new `apply` is compiled anew
 def colour_net(activation=jax.nn.relu, *, gain=120.0, pool=4, compiled=True):
     """Detectors of red, green and blue, a local and a global average, one linear layer: CAM is exact for it.
 

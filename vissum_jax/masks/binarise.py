@@ -15,8 +15,6 @@ from vissum_jax.masks.score import log_probability
 from vissum_jax.masks.solve import JUDGE
 from vissum_jax.types import Classifier
 
-_ROUNDING = 1e-3  # nats by which a mask must beat the target, so that another program's rounding cannot undo it
-
 
 @dataclass(frozen=True, kw_only=True)
 class BisectionConfig:
@@ -25,11 +23,13 @@ class BisectionConfig:
     Attributes:
         target_drop: (p0 - p1) / p0 that the binary mask must reach.
         halvings: Masks judged after the full one; the area found is within 2^-halvings of where the curve crosses.
+        margin: Nats by which log p1 must beat its target, so that the rounding of another program cannot undo it.
         perturbation: What judges the masks.
     """
 
     target_drop: float = 0.99
     halvings: int = 10
+    margin: float = 1e-3
     perturbation: Perturbation = JUDGE
 
     def __post_init__(self) -> None:
@@ -38,6 +38,8 @@ class BisectionConfig:
             raise ValueError(f"`target_drop` must be in (0, 1), got {self.target_drop}.")
         if self.halvings < 1:
             raise ValueError(f"`halvings` must be at least 1, got {self.halvings}.")
+        if self.margin < 0:
+            raise ValueError(f"`margin` must not be negative, got {self.margin}.")
 
 
 class Bisection(NamedTuple):
@@ -122,7 +124,7 @@ def bisected(
         return log_probability(classifier, jax.vmap(config.perturbation.apply)(images, prepared, kept), class_index)
 
     clean = judge(nothing)
-    target = clean + jnp.log1p(-config.target_drop) - _ROUNDING
+    target = clean + jnp.log1p(-config.target_drop) - config.margin
 
     def halve(_: int, carry: tuple[Array, ...]) -> tuple[Array, ...]:
         low, high, count, best, best_value = carry

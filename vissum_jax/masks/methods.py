@@ -100,7 +100,7 @@ def _counted(maps: Float[Array, "b h w"], passes: int) -> Maps:
 def _preset(classifier: Classifier, batch: Batch, config: Any) -> Maps:
     # Not compiled into a program of its own: `solve` is one, shared with the extraction of masks.
     solution = solve(classifier, batch.images, batch.class_index, batch.valid, config)
-    return Maps(1.0 - solution.soft, solution.passes)
+    return Maps(-solution.soft, solution.passes)  # 1 - soft would round the deepest values to one
 
 
 @partial(jax.jit, static_argnames="config")
@@ -245,8 +245,11 @@ def importance(
             f"method {method!r} needs `guided`, the network built with guided activations: "
             "load_classifier(name, activation=guided_relu), or guided_relu6 where the network's own is ReLU6."
         )
-    config = chosen.config if config is None else config
-    if type(config) is not type(chosen.config):
+    if config is None:
+        config = chosen.config
+    elif chosen.config is None:
+        raise ValueError(f"method {method!r} has no configuration, got a {type(config).__name__}.")
+    elif type(config) is not type(chosen.config):
         raise ValueError(
             f"`config` of method {method!r} must be a {type(chosen.config).__name__}, got {type(config).__name__}."
         )
