@@ -139,15 +139,19 @@ def read_torch_archive(path: Path) -> dict[str, np.ndarray]:
         ValueError: If the file is damaged, or holds something else than named tensors.
     """
     with zipfile.ZipFile(path) as archive:
-        members = {member.filename: member for member in archive.infolist()}
-        # PyTorch compresses nothing and stores everything once; an archive that does otherwise may unpack to
+        pickled = next(name for name in archive.namelist() if name.split("/")[-1] == "data.pkl")
+        folder = pickled.removesuffix("data.pkl")
+        members = {
+            member.filename: member
+            for member in archive.infolist()
+            if member.filename in (pickled, f"{folder}byteorder") or member.filename.startswith(f"{folder}data/")
+        }
+        # PyTorch compresses none of these and stores everything once; an archive that does otherwise may unpack to
         # any size.
         if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
             raise ValueError("parts of it are compressed, which `torch.save` never does")
         if sum(member.file_size for member in members.values()) > path.stat().st_size:
             raise ValueError("its parts overlap")
-        pickled = next(name for name in members if name.split("/")[-1] == "data.pkl")
-        folder = pickled.removesuffix("data.pkl")
         if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("its numbers are stored big-endian")
         with archive.open(pickled) as stream:
