@@ -9,11 +9,20 @@ from pathlib import Path
 import tyro
 
 from vissum_jax.cli.demo import demo
+from vissum_jax.cli.evaluate import evaluate
 from vissum_jax.cli.models import models
 from vissum_jax.cli.run import run
 from vissum_jax.cli.stages import masks, report, summarize
 
-COMMANDS = {"demo": demo, "run": run, "masks": masks, "summarize": summarize, "report": report, "models": models}
+COMMANDS = {
+    "demo": demo,
+    "run": run,
+    "masks": masks,
+    "summarize": summarize,
+    "report": report,
+    "evaluate": evaluate,
+    "models": models,
+}
 
 
 def use_compilation_cache() -> None:
