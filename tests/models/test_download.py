@@ -1,5 +1,6 @@
 """Downloads from a local server: whole, broken, resumed, wrong, forbidden, two at once."""
 
+import dataclasses
 import hashlib
 import http.server
 import multiprocessing
@@ -10,9 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
+from vissum_jax.models import ARCHITECTURES, fetch_weights, init_classifier, load_classifier, save_weights
 from vissum_jax.models.architecture import Download
 from vissum_jax.models.download import DownloadError, cache_path, fetch
 from vissum_jax.models.transfer import TransferConfig
@@ -425,3 +428,37 @@ def test_the_cache_is_in_the_home_folder_by_default(monkeypatch: pytest.MonkeyPa
 def test_settings_are_checked(field: str, value: float, message: str):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         TransferConfig(**{field: value})
+
+
+@pytest.fixture
+def flowers(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A network whose weights are on the server alone; where they will be put."""
+    save_weights(init_classifier("flowernet", class_names="abc", key=jax.random.key(0)), tmp_path / "w.npz")
+    server.content = (tmp_path / "w.npz").read_bytes()
+    download = Download(
+        url="https://weights.invalid/flowers-0123.npz", sha256_prefix=official(server.content).sha256_prefix
+    )
+    remote = dataclasses.replace(ARCHITECTURES["flowernet"], name="remote", default_weights=None, download=download)
+    monkeypatch.setitem(ARCHITECTURES, "remote", remote)
+    return tmp_path / "vissum" / "weights" / "flowers-0123.npz"
+
+
+def test_a_network_is_loaded_from_installed_then_cached_then_downloaded_weights(server: Server, flowers: Path):
+    assert load_classifier("remote").spec.class_names == ("a", "b", "c")
+    assert flowers.is_file()
+    assert load_classifier("remote").spec.weights_sha256 == hashlib.sha256(server.content).hexdigest()
+    assert len(server.asked) == 1
+    load_classifier("flowernet")  # these came with a package
+    assert len(server.asked) == 1
+
+
+def test_weights_named_by_the_user_come_first(server: Server, flowers: Path, tmp_path: Path):
+    load_classifier("remote", weights=tmp_path / "w.npz")
+    assert server.asked == []
+
+
+def test_cached_weights_that_were_changed_are_refused(server: Server, flowers: Path):
+    fetch_weights("remote")
+    flowers.write_bytes(flowers.read_bytes()[:-1] + b"!")
+    with pytest.raises(DownloadError, match="is not the official file, its SHA-256 begins with"):
+        load_classifier("remote")

@@ -6,6 +6,7 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
+from vissum_jax.cli.errors import FAILED, stop
 from vissum_jax.cli.progress import make_progress
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ _MEGABYTE = 10**6
 class Megabytes:
     """Passes a download's bytes on as whole megabytes; see `vissum_jax.models.transfer.TransferProgress`."""
 
-    def __init__(self, progress: Progress) -> None:
-        """Pass on to `progress`."""
+    def __init__(self, progress: Progress, announcement: str) -> None:
+        """Pass on to `progress`, after a line that says what is going on."""
         self._progress = progress
+        self._announcement = announcement
         self._total = self._bytes = self._told = 0
 
     def start(self, stage: str, total: int) -> None:
         """A connection begins."""
+        if self._announcement:
+            print(self._announcement, file=sys.stderr, flush=True)
+            self._announcement = ""
         self._total, self._bytes, self._told = total, 0, 0
         self._progress.start(f"{stage}, MB" if total > 1 else stage, math.ceil(total / _MEGABYTE))
 
@@ -43,11 +48,13 @@ class Megabytes:
 def have_default_weights(model: str, weights: object) -> None:
     """Download a network's weights, saying so, if none are named and none are here.
 
+    A download that fails ends the command: nothing is wrong with what the user asked for, but it cannot be had.
+
     Raises:
-        OSError: If they cannot be had.
         ValueError: If the network is unknown.
     """
     from vissum_jax.models import fetch_weights
+    from vissum_jax.models.download import DownloadError
     from vissum_jax.models.registry import find_architecture
     from vissum_jax.models.weights import WeightsState, locate_weights
 
@@ -55,5 +62,8 @@ def have_default_weights(model: str, weights: object) -> None:
         return
     place = locate_weights(find_architecture(model))
     if place.state is WeightsState.DOWNLOAD:
-        print(f"Weights of {model}: {place.url} to {place.path}", file=sys.stderr, flush=True)
-        fetch_weights(model, progress=Megabytes(make_progress()))
+        announcement = f"Downloading the weights of {model}: {place.url} to {place.path}"
+        try:
+            fetch_weights(model, progress=Megabytes(make_progress(), announcement))
+        except DownloadError as error:
+            stop(f"error: {error}", FAILED)

@@ -116,6 +116,8 @@ def open_labelled(
         ValueError: A label that names no class, or nothing to take.
     """
     root = Path(root)
+    if limit is not None and limit < 1:
+        raise ValueError(f"`limit` must be at least 1, got {limit}.")
     files = sorted(path.name for path in root.iterdir() if path.suffix.lower() in EXTENSIONS) if root.is_dir() else []
     files = [name for name in files if not name.startswith(".") and not (root / name).is_dir()]
     if not files or any(path.is_dir() and not path.name.startswith(".") for path in root.iterdir()):
