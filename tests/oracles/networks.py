@@ -87,3 +87,31 @@ def _slide(
         ],
         axis=1,
     )
+
+
+def average_around(images: np.ndarray, *, window: int) -> np.ndarray:
+    """Mean of the window around every pixel, zeros beyond the border."""
+    pads = ((window // 2, window // 2), (window // 2, window // 2))
+    return _slide(images, (window, window), 1, pads, 0.0, lambda part: part.mean(axis=(1, 2)))
+
+
+def normalize_position(features: np.ndarray, *, scale: np.ndarray, bias: np.ndarray, epsilon: float) -> np.ndarray:
+    """Layer normalisation of one position's channels."""
+    features = features.astype(float)
+    return (features - features.mean()) / np.sqrt(features.var() + epsilon) * scale + bias
+
+
+def attend(tokens: np.ndarray, *, kernel: np.ndarray, bias: np.ndarray, heads: int) -> np.ndarray:
+    """Self-attention before its output projection, head by head and token by token.
+
+    `kernel` and `bias` give queries, then keys, then values, and within each one head after another.
+    """
+    queries, keys, values = np.split(tokens.astype(float) @ kernel + bias, 3, axis=-1)
+    size = queries.shape[-1] // heads
+    result = np.empty_like(values)
+    for head in range(heads):
+        part = slice(head * size, (head + 1) * size)
+        for place, query in enumerate(queries[:, part]):
+            weights = np.exp(keys[:, part] @ query / np.sqrt(size))
+            result[place, part] = weights @ values[:, part] / weights.sum()
+    return result
