@@ -253,6 +253,20 @@ def test_run_downloads_or_says_what_to_fetch(vissum, remote: Path, photos: Path,
     assert not (tmp_path / "run").exists()
 
 
+def test_run_takes_class_names_from_a_file(vissum, weights: Path, photos: Path, tmp_path: Path):
+    def run(names: str) -> str:
+        (tmp_path / "names.json").write_text(names)
+        options = ("--weights", weights, "--class-names", tmp_path / "names.json", "--out", tmp_path / "run")
+        answer = vissum("run", photos, "--model", "flowernet", *options)
+        assert answer.code == 2
+        return answer.complaint
+
+    assert "`class_names` must hold 3 names" in run('["daisy", "tulip"]')
+    # The photographs' folders are daisy and tulip; with these names neither is a class.
+    assert "'daisy' names no class of flowernet" in run('{"0": "elm", "1": "oak", "2": "yew"}')
+    assert not (tmp_path / "run").exists()
+
+
 def test_own_networks_are_verified(vissum, tmp_path: Path):
     toys.write_photographs(tmp_path / "photos", {0: 3, 1: 2})
     answer = vissum("models", "verify", toys.MODEL, "--images", tmp_path / "photos", "--json")

@@ -242,14 +242,14 @@ def test_key_maps_cover_every_layer(name: str):
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_a_fine_tuned_head_keeps_its_classes(tmp_path: Path, name: str):
-    path = tmp_path / "tuned.npz"
+    path = tmp_path / "tuned.safetensors"
     network = make_network(ARCHITECTURES[name], num_classes=len(CLASSES))
     arrays = {
-        f"{layer}.{parameter}": np.zeros(shape.shape)
+        f"{layer}.{parameter}": np.zeros(shape.shape, np.float16)
         for layer, parameters in network.layers.items()
         for parameter, shape in parameters.items()
     }
-    write_checkpoint(path, arrays, class_names=CLASSES)
+    write_checkpoint(path, arrays, class_names=CLASSES, dtype="float16")
     classifier = load_classifier(name, weights=path)
     assert classifier.spec.class_names == CLASSES
     assert classifier.spec.known_top1 is None
