@@ -63,6 +63,13 @@ def test_arrays_and_class_names_come_back(tmp_path: Path, name: str):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("name", DESTINATIONS)
+def test_paths_may_be_relative(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(Path(name), ARRAYS, class_names=CLASSES)
+    assert read_checkpoint(Path(name)).class_names == CLASSES
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [pair for pair in itertools.product(DESTINATIONS, ("float16", "bfloat16")) if pair != ("w.npz", "bfloat16")],

@@ -30,6 +30,7 @@ def read_orbax(path: Path, *, most_bytes: int) -> tuple[dict[str, np.ndarray], A
     Raises:
         ValueError: If the folder is damaged, holds other leaves than arrays, or more than `most_bytes`.
     """
+    path = path.absolute()
     folder = _tree_folder(path)
     if folder is None:
         raise ValueError("not an Orbax folder")
@@ -84,7 +85,7 @@ def _check_store(folder: Path) -> None:
     """
     if not (folder / _STORE_FILE).is_file():
         raise ValueError(f"its {_STORE_FILE} is missing")
-    base = {"driver": "file", "path": f"{folder.absolute()}/"}
+    base = {"driver": "file", "path": f"{folder}/"}
     store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
     for key in store.list().result():
         store.read(key).result()
