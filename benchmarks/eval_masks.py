@@ -79,6 +79,7 @@ COMPARED = (
     *("in_box", "parts_hit", "deletion_auc", "insertion_auc"),
 )
 """Measures whose difference to compact is given."""
+PER_IMAGE = (*COMPARED, "passes")
 BATCH_OF_PREDICTIONS = 16
 
 
@@ -334,8 +335,9 @@ def main() -> None:
         "curves": {name: compactly(curve) for name, curve in curves.items()},
         "per_image": {
             "images": list(chosen.photographs.names),
+            "p_original": compactly(columns[label_of(REFERENCE, OWN)]["p_original"]),
             "values": {
-                label: {name: compactly(v) for name, v in measured.items() if np.isfinite(v).any()}
+                label: {name: compactly(measured[name]) for name in PER_IMAGE if np.isfinite(measured[name]).any()}
                 for label, measured in columns.items()
             },
         },
