@@ -63,7 +63,7 @@ def grad_cam_pp(
     which is the paper's ratio of derivatives of exp(S_c) for a network that is piecewise linear; the factor
     exp(S_c), common to all of an image's weights, is left out.
 
-    Source: Chattopadhyay et al., Grad-CAM++, WACV 2018, equations 10, 12 and 19. See `grad_cam` for arguments.
+    Source: Chattopadhyay et al., Grad-CAM++, WACV 2018, section 3. See `grad_cam` for arguments.
     """
     found = _feature_maps(classifier, images, class_index, config)
     slope = found.gradient

@@ -22,7 +22,7 @@ def guided(activation: Activation) -> Activation:
     For ReLU this is 1[x > 0] 1[g > 0] g, the deconvnet's rule and backpropagation's at once. A network is guided
     when it is built with guided activations: `load_classifier(name, activation=guided(its own))`.
 
-    Source: Springenberg et al., Striving for Simplicity: the All Convolutional Net, 2015, section 3.4.
+    Source: Springenberg et al., Striving for Simplicity: the All Convolutional Net, 2015.
     """
 
     def forward(x: Array) -> tuple[Array, Array]:

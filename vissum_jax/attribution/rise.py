@@ -75,7 +75,7 @@ def rise(
     Estimates E[f_c | M(u) = 1]. Uses the network's answers alone, no gradients. One mask at a time for the whole
     batch, so that memory does not grow with N.
 
-    Source: Petsiuk, Das, Saenko, RISE, BMVC 2018, equation 6.
+    Source: Petsiuk, Das, Saenko, RISE, BMVC 2018, section 3.
 
     Args:
         classifier: The network explained.

@@ -3,9 +3,10 @@
 Fong, Patrick, Vedaldi, Understanding Deep Networks via Extremal Perturbations and Smooth Masks, ICCV 2019 (EP). Here
 a mask is 1 on the region sought: the region is blurred (deletion) or everything else is (preservation).
 
-Open readings: the paper leaves the kernel's profile and the temperature of the smooth maximum open; ours are named in
-the configuration. Pixels of equal value, of which there are many at the start, are ranked at random and not by their
-position, which would favour one border of the image.
+Open readings: the profile of the kernel and the temperature of the smooth maximum are ours. So is the start, the mask
+under which the network sees the image as it is (from a fully blurred image, whose gradient says little, deletion
+ended at smaller drops on the photographs tried). Pixels of equal value, of which there are many at first,
+share what the area term wants of their ranks; in the order of their positions one border would be favoured.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class ExtremalConfig:
         area_weight: lambda of the area term at the first step.
         area_growth: Factor of lambda from step to step.
         flip: Whether each step mirrors the network's input at random.
-        seed: Seed of the flips and of the order of ties.
+        seed: Seed of the flips.
     """
 
     variant: Literal["deletion", "preservation"] = "deletion"
@@ -59,7 +60,6 @@ class ExtremalConfig:
     area_weight: float = 300.0
     area_growth: float = 1.0035
     flip: bool = True
-    initial: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ def kernel_profile(distance: Float[np.ndarray, "*n"], sigma: float) -> Float[np.
 def smooth_mask(
     cells: Float[Array, "rows columns"], height: int, width: int, config: ExtremalConfig
 ) -> Float[Array, "h w"]:
-    """Smooth max-convolution m(u) = smax over cells v of k(u - c_v) z_v (EP section 3.2).
+    """Smooth max-convolution m(u) = smax over cells v of k(u - c_v) z_v (EP section 3).
 
     smax f = sum_v f_v exp(f_v / T) / sum_v exp(f_v / T) over the cells v within reach of u; c_v is a cell's centre.
     Unlike a blur it reaches 1 wherever a cell does.
@@ -130,7 +130,7 @@ def smooth_mask(
 
 
 def area_loss(mask: Float[Array, "h w"], area: Float[Array, ""]) -> Float[Array, ""]:
-    """Mean (vecsort(m) - r_a)^2, r_a = 0 for the share 1 - a of the smallest values, then 1 (EP section 3.1).
+    """Mean (vecsort(m) - r_a)^2, r_a = 0 for the share 1 - a of the smallest values, then 1 (EP section 3).
 
     Equal values share what r_a holds at their ranks.
     """
@@ -166,7 +166,7 @@ def extremal_perturbation(
     area: Float[Array, " b"],
     config: ExtremalConfig,
 ) -> Float[Array, "b h w"]:
-    """Masks of given areas, by gradient descent with momentum from all ones (EP equations 3 to 5).
+    """Masks of given areas, by gradient descent with momentum from the clean image (EP section 3).
 
     min over z in [0, 1] of  +-S_c(Phi(x; m(z))) + lambda_t mean (vecsort(m(z)) - r_a)^2,  lambda_t = lambda_0 growth^t,
 
@@ -207,5 +207,5 @@ def extremal_perturbation(
         return jnp.clip(cells - config.learning_rate * velocity, 0.0, 1.0), velocity
 
     shape = (len(images), cell_count(height, config), cell_count(width, config))
-    start = (jnp.full(shape, config.initial, images.dtype), jnp.zeros(shape, images.dtype))
-    return masks_of(jax.lax.fori_loop(0, config.iterations, step, start)[0])
+    clean = jnp.full(shape, 0.0 if deletion else 1.0, images.dtype)
+    return masks_of(jax.lax.fori_loop(0, config.iterations, step, (clean, jnp.zeros_like(clean)))[0])
