@@ -7,11 +7,11 @@ import hashlib
 import io
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
@@ -19,9 +19,12 @@ from PIL import ExifTags, Image
 
 from vissum_jax.types import ClassifierSpec, Crop
 
+T = TypeVar("T")
+
 # Only formats that carry photographs: every further parser is a further way in for a hostile file.
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM")
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+# Antialiased.
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 # What undoes each EXIF orientation; 1 is upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -121,10 +124,15 @@ def decode_batch(
         For each path, in order, the photograph or why there is none.
     """
     limits = limits or DecodeLimits()
+    return in_threads(lambda path: _decode(read_file(path, limits, within), spec, limits), paths, workers=workers)
 
-    def work(path: Path) -> Decoded | UnreadableImage:
+
+def in_threads(read: Callable[[Path], T], paths: Sequence[Path], *, workers: int) -> list[T | UnreadableImage]:
+    """Decode files in threads, in order; where one is unreadable, the reason."""
+
+    def work(path: Path) -> T | UnreadableImage:
         try:
-            return _decode(_read(path, limits, within), spec, limits)
+            return read(path)
         except UnreadableImage as reason:
             return reason
 
@@ -153,7 +161,7 @@ def crop_of(width: int, height: int, spec: ClassifierSpec) -> Crop:
     return Crop((width - w) / 2, (height - h) / 2, w, h)
 
 
-def _read(path: Path, limits: DecodeLimits, within: Path | None) -> bytes:
+def read_file(path: Path, limits: DecodeLimits, within: Path | None) -> bytes:
     """The bytes of a regular file, refusing what must not be opened (pipes block, links lead elsewhere)."""
     try:
         if within is not None and not path.resolve().is_relative_to(within.resolve()):
@@ -176,6 +184,22 @@ def _read(path: Path, limits: DecodeLimits, within: Path | None) -> bytes:
 
 
 def _decode(data: bytes, spec: ClassifierSpec, limits: DecodeLimits) -> Decoded:
+    upright = decode_upright(data, limits)
+    crop = crop_of(*upright.size, spec)
+    resized = upright.resize(
+        (spec.input_width, spec.input_height),
+        FILTERS[spec.interpolation],
+        box=(crop.x, crop.y, crop.x + crop.w, crop.y + crop.h),
+    )
+    return Decoded(np.asarray(resized), crop, *upright.size, hashlib.sha256(data).hexdigest())
+
+
+def decode_upright(data: bytes, limits: DecodeLimits) -> Image.Image:
+    """A photograph from the bytes of its file: upright, 8-bit RGB, in its own size.
+
+    Raises:
+        UnreadableImage: They hold no usable picture.
+    """
     try:
         with Image.open(io.BytesIO(data), formats=_known_formats()) as file:
             if file.width * file.height > limits.max_pixels:
@@ -183,7 +207,7 @@ def _decode(data: bytes, spec: ClassifierSpec, limits: DecodeLimits) -> Decoded:
             if min(file.size) < limits.min_side:
                 raise UnreadableImage(f"{file.width} x {file.height} pixels; needs {limits.min_side} a side")
             file.load()
-            upright = _to_rgb(_upright(file))
+            return _to_rgb(_upright(file))
     except (UnreadableImage, MemoryError):
         raise
     except Image.UnidentifiedImageError as error:
@@ -194,13 +218,6 @@ def _decode(data: bytes, spec: ClassifierSpec, limits: DecodeLimits) -> Decoded:
         # Parsers of hostile bytes fail in whatever way they like; each of them means the same here.
         message = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(f"damaged: {message}") from error
-    crop = crop_of(*upright.size, spec)
-    resized = upright.resize(
-        (spec.input_width, spec.input_height),
-        _FILTERS[spec.interpolation],
-        box=(crop.x, crop.y, crop.x + crop.w, crop.y + crop.h),
-    )
-    return Decoded(np.asarray(resized), crop, *upright.size, hashlib.sha256(data).hexdigest())
 
 
 def _known_formats() -> list[str]:
