@@ -35,7 +35,9 @@ from vissum_jax.report.views import (
 )
 from vissum_jax.types import MaskStatus, Member, Summary
 
-_MARKER = ".vissum-report"  # says that a folder is ours to replace
+MARKER = ".vissum-report"
+"""File that says that a folder is ours to replace."""
+
 _STATIC = ("report.css", "report.js")
 _FAILED = (MaskStatus.INFEASIBLE, MaskStatus.UNREADABLE, MaskStatus.NON_FINITE)
 
@@ -109,11 +111,11 @@ class ReportWriter:
             ValueError: `out_dir` holds something else.
         """
         self._out = Path(out_dir)
-        if self._out.exists() and not self._is_ours(self._out):
+        if self._out.exists() and not is_report(self._out):
             raise ValueError(f"{str(self._out)!r} holds something else than a report: name another folder.")
         self._facts = facts
         self._config = config or ReportConfig()
-        self._templates = _environment()
+        self._templates = make_environment()
         self._figures: list[ClassFigures] = []
         self._failures: list[Failure] = []
         self._measures: dict[str, list[np.ndarray]] = {name: [] for name in MEASURE_LABELS}
@@ -122,7 +124,7 @@ class ReportWriter:
         if self._partial.exists():
             shutil.rmtree(self._partial)
         self._partial.mkdir(parents=True)
-        self._write(_MARKER, b"")
+        self._write(MARKER, b"")
         for name in _STATIC:
             self._write(f"static/{name}", (resources.files("vissum_jax.report") / "static" / name).read_bytes())
 
@@ -269,12 +271,14 @@ class ReportWriter:
         path.write_bytes(data)
         self._bytes += len(data)
 
-    @staticmethod
-    def _is_ours(folder: Path) -> bool:
-        return folder.is_dir() and ((folder / _MARKER).is_file() or not any(folder.iterdir()))
+
+def is_report(folder: Path) -> bool:
+    """Whether a report may take a folder's place: it holds one, or nothing."""
+    return folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir()))
 
 
-def _environment() -> jinja2.Environment:
+def make_environment() -> jinja2.Environment:
+    """What the templates are rendered with."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("vissum_jax.report"),
         autoescape=True,
