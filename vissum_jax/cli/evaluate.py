@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union
 import tyro
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
+from vissum_jax.cli.evaluate_localization import localization
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
 from vissum_jax.cli.progress import make_progress
@@ -86,5 +87,5 @@ def _group(**commands: Any) -> Any:
     return group
 
 
-evaluate = _group(drop=drop)
+evaluate = _group(drop=drop, localization=localization)
 evaluate.__doc__ = "Measure what came out of runs."

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import tyro
 
+from vissum_jax.cli.class_model import class_model
 from vissum_jax.cli.demo import demo
 from vissum_jax.cli.evaluate import evaluate
+from vissum_jax.cli.localize import localize
 from vissum_jax.cli.models import models
 from vissum_jax.cli.run import run
+from vissum_jax.cli.saliency import saliency
 from vissum_jax.cli.stages import masks, report, summarize
 
 COMMANDS = {
@@ -21,6 +24,9 @@ COMMANDS = {
     "summarize": summarize,
     "report": report,
     "evaluate": evaluate,
+    "saliency": saliency,
+    "class-model": class_model,
+    "localize": localize,
     "models": models,
 }
 

@@ -1,0 +1,431 @@
+"""``vissum saliency``: where a network looks, for every photograph of a folder (DI section 3).
+
+    folder of photographs --saliency_stage--> saliency/, maps/, overlays/ --saliency_report--> report/
+
+A run as in `stages`: the same manifest, parts, resume and statuses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int, UInt8
+
+from vissum_jax.data import ImageEntry, UnreadableImage
+from vissum_jax.data.photograph import Photograph, read_photographs
+from vissum_jax.deep_inside.saliency import SaliencyConfig, explain
+from vissum_jax.deep_inside.views import count_views, lay_back, look, views_of
+from vissum_jax.pipeline.memory import default_batch_size
+from vissum_jax.pipeline.outcome import FAILED
+from vissum_jax.pipeline.progress import Progress
+from vissum_jax.pipeline.settings import RunConfig
+from vissum_jax.pipeline.stages import ChangedError, NotReadyError, Run, start_run
+from vissum_jax.report.gallery import Figure, Gallery, Item, Picture, write_gallery
+from vissum_jax.report.overlays import heat_overlay, png
+from vissum_jax.runs.engine import finish_parts
+from vissum_jax.runs.store import PartStore, write_atomically
+from vissum_jax.types import Classifier, MaskStatus
+
+FOLDER, MAPS, OVERLAYS = "saliency", "maps", "overlays"
+
+PHOTOGRAPH_COLUMNS = [
+    ("image", pa.string()),
+    ("class_index", pa.int32()),
+    ("class_name", pa.string()),
+    ("predicted_index", pa.int32()),
+    ("status", pa.string()),
+    ("reason", pa.string()),
+    ("height", pa.int32()),
+    ("width", pa.int32()),
+    ("photograph_height", pa.int32()),
+    ("photograph_width", pa.int32()),
+    ("content_sha256", pa.string()),
+]
+"""What every row says of its photograph. Maps have `height` x `width` pixels and show all of it."""
+
+SCHEMA = pa.schema(
+    [
+        *PHOTOGRAPH_COLUMNS,
+        ("explained_index", pa.int32()),
+        ("probability", pa.float32()),
+        ("largest", pa.float32()),
+        ("mean", pa.float32()),
+    ]
+)
+"""Saliency rows; what a photograph does not have is null. `probability` is the explained class's."""
+
+NO_SALIENCY = "the score does not depend on any pixel: its gradient is 0 everywhere"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaliencyRequest(RunConfig):
+    """Everything that decides the results of a saliency run.
+
+    Attributes:
+        saliency: Views and SmoothGrad.
+        predicted: Explain the network's own answer in place of the folder's class.
+    """
+
+    saliency: SaliencyConfig = field(default_factory=SaliencyConfig)
+    predicted: bool = False
+
+    def resolved(self) -> dict[str, Any]:
+        """All values that decide the results, as plain nested data."""
+        plain = dataclasses.asdict(self)
+        for name in ("overrides", "preset"):  # of masks
+            del plain[name]
+        return json.loads(json.dumps({"kind": FOLDER, **plain}))
+
+
+class Seen(NamedTuple):
+    """A photograph that was read and explained.
+
+    Attributes:
+        photograph: Its pixels.
+        probability: Softmax probabilities of all classes, averaged over views.
+        classes: Classes explained.
+        saliency: A map of each, in the photograph's pixels.
+        finite: Whether all of these are finite.
+    """
+
+    photograph: Photograph
+    probability: Float[np.ndarray, " classes"]
+    classes: Int[np.ndarray, " k"]
+    saliency: Float[np.ndarray, "k h w"]
+    finite: bool
+
+
+@dataclass(frozen=True)
+class SaliencyRun:
+    """An open run of saliency.
+
+    Attributes:
+        run: Folder, manifest, network and photographs.
+        request: What was asked for.
+    """
+
+    run: Run
+    request: SaliencyRequest
+
+    @property
+    def store(self) -> PartStore:
+        """Saliency rows, a part a shard."""
+        return PartStore(self.run.folder / FOLDER)
+
+    def rows(self) -> pa.Table:
+        """All rows; every part must be done."""
+        return read_parts(self.run, self.store, "saliency")
+
+
+def start_saliency(request: SaliencyRequest, folder: Path | str) -> SaliencyRun:
+    """Start a run in a new folder, or go on with the one that is there; see `stages.start_run` for errors."""
+    return SaliencyRun(start_run(request, folder), request)
+
+
+def read_parts(run: Run, store: PartStore, command: str) -> pa.Table:
+    """All rows of a stage.
+
+    Raises:
+        NotReadyError: If some part is not done.
+    """
+    missing = [number for number in range(len(run.manifest.shards)) if not store.done(number)]
+    if missing:
+        raise NotReadyError(
+            f"{str(run.folder)!r}: {len(missing)} of {len(run.manifest.shards)} parts are not done; give the same "
+            f"`vissum {command}` command again."
+        )
+    return pa.concat_tables([store.read(number) for number in range(len(run.manifest.shards))])
+
+
+def saliency_stage(opened: SaliencyRun, progress: Progress, *, batch_size: int | None = None) -> None:
+    """Find the saliency of every photograph; one part a shard."""
+    run, request = opened.run, opened.request
+
+    def work(number: int) -> pa.Table:
+        entries = run.source.entries[slice(*run.manifest.shards[number])]
+        rows = []
+        seen = see(
+            run,
+            entries,
+            request.saliency,
+            top=int(request.predicted),
+            with_label=not request.predicted,
+            batch_size=batch_size,
+        )
+        for entry, result in zip(entries, seen, strict=True):
+            rows.append(_row(run, entry, result, request))
+            progress.advance(1)
+        return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+    finish_shards(run, opened.store, FOLDER, work, progress)
+
+
+def finish_shards(run: Run, store: PartStore, stage: str, work: Any, progress: Progress) -> None:
+    """Work through the shards of a run that are not done yet; `work` advances the progress."""
+    shards = run.manifest.shards
+    progress.start(stage, len(run.manifest.entries))
+    finish_parts(
+        stage,
+        store,
+        range(len(shards)),
+        work,
+        run.log,
+        describe=lambda table: {"statuses": dict(Counter(table["status"].to_pylist()))},
+        on_done=lambda number: progress.advance(shards[number][1] - shards[number][0]),
+    )
+    progress.finish()
+
+
+def see(
+    run: Run,
+    entries: Sequence[ImageEntry],
+    config: SaliencyConfig,
+    *,
+    top: int,
+    with_label: bool,
+    batch_size: int | None,
+) -> Iterator[Seen | UnreadableImage]:
+    """Read photographs and explain them, in batches of one size, in order.
+
+    Args:
+        run: Network and photographs.
+        entries: The photographs.
+        config: Views and SmoothGrad.
+        top: So many of the network's own answers are explained.
+        with_label: Whether the folder's class is, after them.
+        batch_size: Views at once; None for what suits the device.
+    """
+    classifier = run.classifier
+    views = count_views(config.views)
+    size = max(1, (batch_size or default_batch_size()) // views)
+    for start in range(0, len(entries), size):
+        batch = entries[start : start + size]
+        paths = [run.source.root / entry.image for entry in batch]
+        read = read_photographs(paths, classifier.spec, workers=os.cpu_count() or 1, within=run.source.root)
+        yield from _explain_batch(classifier, batch, read, config, top=top, with_label=with_label, size=size)
+
+
+def _explain_batch(
+    classifier: Classifier,
+    entries: Sequence[ImageEntry],
+    read: Sequence[Photograph | UnreadableImage],
+    config: SaliencyConfig,
+    *,
+    top: int,
+    with_label: bool,
+    size: int,
+) -> Iterator[Seen | UnreadableImage]:
+    spec = classifier.spec
+    side = {"input_height": spec.input_height, "input_width": spec.input_width}
+    inputs = np.zeros((size, count_views(config.views), spec.input_height, spec.input_width, 3), np.uint8)
+    labels = np.zeros(size, np.int32)
+    layouts = {}
+    for row, (entry, result) in enumerate(zip(entries, read, strict=True)):
+        labels[row] = entry.class_index
+        if isinstance(result, Photograph):
+            layouts[row] = views_of(*result.pixels.shape[:2], **side, layout=config.views)
+            for number, view in enumerate(layouts[row]):
+                inputs[row, number] = look(result.pixels, view, **side)
+    found = None
+    if layouts:
+        answer = explain(classifier, inputs, labels, top=top, with_label=with_label, config=config)
+        found = jax.device_get(answer)
+    for row, result in enumerate(read):
+        if isinstance(result, UnreadableImage) or found is None:
+            yield result  # pyright: ignore[reportReturnType] - without any layout, none was read
+            continue
+        saliency = np.stack([lay_back(maps, layouts[row], *result.pixels.shape[:2]) for maps in found.saliency[row]])
+        finite = bool(np.isfinite(found.probability[row]).all() and np.isfinite(saliency).all())
+        yield Seen(result, found.probability[row], found.classes[row], saliency, finite)
+
+
+def photograph_row(run: Run, entry: ImageEntry, seen: Seen | UnreadableImage, *, keep_mispredicted: bool) -> dict:
+    """What a row says of its photograph, its status as far as the network's answer decides it."""
+    row: dict[str, Any] = {
+        "image": entry.image,
+        "class_index": entry.class_index,
+        "class_name": entry.class_name,
+        "status": MaskStatus.OK.value,
+        "reason": "",
+    }
+    if isinstance(seen, UnreadableImage):
+        return row | {"status": MaskStatus.UNREADABLE.value, "reason": str(seen)}
+    photograph = seen.photograph
+    row |= {
+        "height": photograph.pixels.shape[0],
+        "width": photograph.pixels.shape[1],
+        "photograph_height": photograph.height,
+        "photograph_width": photograph.width,
+        "content_sha256": photograph.content_hash,
+    }
+    if not seen.finite:
+        return row | {"status": MaskStatus.NON_FINITE.value, "reason": "the network answers NaN or infinity"}
+    predicted = int(np.argmax(seen.probability))
+    row["predicted_index"] = predicted
+    if predicted != entry.class_index and not keep_mispredicted:
+        name, probability = run.classifier.spec.class_names[predicted], seen.probability[predicted]
+        row |= {
+            "status": MaskStatus.SKIPPED_PREDICTION.value,
+            "reason": f"the network answers {name} (p = {probability:.3f})",
+        }
+    return row
+
+
+def _row(run: Run, entry: ImageEntry, seen: Seen | UnreadableImage, request: SaliencyRequest) -> dict:
+    """A photograph's row; its map and picture are written beside."""
+    keep = request.keep_mispredicted or request.predicted
+    row = photograph_row(run, entry, seen, keep_mispredicted=keep)
+    if row["status"] != MaskStatus.OK or isinstance(seen, UnreadableImage):
+        return row
+    (explained,), (saliency,) = seen.classes, seen.saliency
+    if not saliency.any():
+        row |= {"status": MaskStatus.INFEASIBLE.value, "reason": NO_SALIENCY}
+    write_map(run.folder, entry.image, saliency, int(explained))
+    write_atomically(
+        beside(run.folder, OVERLAYS, entry.image, ".png"), png(heat_overlay(seen.photograph.pixels, saliency))
+    )
+    return row | {
+        "explained_index": int(explained),
+        "probability": float(seen.probability[explained]),
+        "largest": float(saliency.max()),
+        "mean": float(saliency.mean()),
+    }
+
+
+def beside(run: Path, folder: str, image: str, ending: str) -> Path:
+    """Where what belongs to a photograph is: under its own name, so that 0.png and 0.jpg stay apart."""
+    return run / folder / f"{image}{ending}"
+
+
+def write_map(run: Path, image: str, saliency: Float[np.ndarray, "h w"], class_index: int) -> None:
+    """Write a photograph's saliency and the class explained as ``maps/IMAGE.npz``."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, saliency=saliency.astype(np.float32), class_index=class_index)
+    write_atomically(beside(run, MAPS, image, ".npz"), buffer.getvalue())
+
+
+def read_map(run: Path, image: str) -> Float[np.ndarray, "h w"]:
+    """Read a photograph's saliency.
+
+    Raises:
+        NotReadyError: If it is gone.
+    """
+    path = beside(run, MAPS, image, ".npz")
+    try:
+        with np.load(path) as arrays:
+            return arrays["saliency"]
+    except FileNotFoundError:
+        raise NotReadyError(f"{str(path)!r} is gone; start another run.") from None
+
+
+def saliency_report(opened: SaliencyRun, progress: Progress) -> Path:
+    """Write the static report; returns its first page."""
+    run, request = opened.run, opened.request
+    rows = opened.rows().to_pylist()
+    names = run.classifier.spec.class_names
+    statuses = Counter(row["status"] for row in rows)
+    progress.start("report", len(rows))
+
+    def item(row: dict) -> Item:
+        progress.advance(1)
+        if row["explained_index"] is None:
+            return Item(title=row["image"], warning=row["reason"])
+        photograph = photograph_of(run, row)
+        heat = heat_overlay(photograph, read_map(run.folder, row["image"]))
+        explained = names[row["explained_index"]]
+        return Item(
+            title=row["image"],
+            pictures=(
+                Picture("photograph", f"Photograph {row['image']}", photograph),
+                Picture("saliency", f"Where {explained} depends on {row['image']}", heat),
+            ),
+            facts=((explained.replace("_", " "), f"{row['probability']:.3f}"),),
+            warning=row["reason"],
+        )
+
+    gallery = Gallery(
+        model=run.classifier.spec.name,
+        kind="Saliency",
+        title=f"Where {run.classifier.spec.name} looks",
+        lede=(
+            "The hotter a pixel, the more the score of the class changes with it: the largest derivative among its "
+            "three colours."
+        ),
+        figures=(
+            Figure("Photographs", str(len(rows))),
+            *(Figure(STATUS_TITLES[status], str(count)) for status, count in statuses.items()),
+            Figure("Views of each", str(count_views(request.saliency.views))),
+        ),
+        notes=(
+            "A derivative says which pixels matter to the score around this very photograph; it is not the object's "
+            "outline, and single pixels say little.",
+        ),
+        configuration=run.manifest.configuration,
+        versions=run.manifest.versions,
+    )
+    page = write_gallery(run.folder / "report", gallery, by_class(rows, item))
+    progress.finish()
+    return page
+
+
+STATUS_TITLES = {
+    MaskStatus.OK: "Explained",
+    MaskStatus.INFEASIBLE: "No saliency",
+    MaskStatus.SKIPPED_PREDICTION: "Predicted otherwise",
+    MaskStatus.UNREADABLE: "Unreadable",
+    MaskStatus.NON_FINITE: "Not finite",
+}
+"""What pages call the statuses."""
+
+
+def by_class(rows: Sequence[dict], item: Callable[[dict], Item]) -> dict[str, Iterator[Item]]:
+    """Rows by their class, each shown when its page is written: pictures of one at a time are in memory."""
+    sections: dict[str, list[dict]] = {}
+    for row in rows:
+        sections.setdefault(f"{row['class_name']} ({row['class_index']})", []).append(row)
+    return {name: map(item, own) for name, own in sections.items()}
+
+
+def photograph_of(run: Run, row: dict) -> UInt8[np.ndarray, "h w 3"]:
+    """The photograph of a row, as it was.
+
+    Raises:
+        ChangedError: If it is another one now.
+    """
+    root = run.source.root
+    (read,) = read_photographs([root / row["image"]], run.classifier.spec, workers=1, within=root)
+    if isinstance(read, UnreadableImage) or read.content_hash != row["content_sha256"]:
+        why = f" ({read})" if isinstance(read, UnreadableImage) else ""
+        raise ChangedError(
+            f"{row['image']!r} has changed since it was explained{why}; put it back, or start another run."
+        )
+    return read.pixels
+
+
+def saliency_outcome(opened: SaliencyRun) -> dict[str, Any]:
+    """Plain figures of a finished run, for JSON."""
+    rows = opened.rows().to_pylist()
+    return {
+        "statuses": dict(Counter(row["status"] for row in rows)),
+        "classes": {
+            name: dict(Counter(row["status"] for row in rows if row["class_name"] == name))
+            for name in dict.fromkeys(row["class_name"] for row in rows)
+        },
+        "failed": failures(rows),
+    }
+
+
+def failures(rows: Sequence[dict]) -> list[tuple[str, str]]:
+    """(image, reason) of photographs on which the work itself failed."""
+    return [(row["image"], row["reason"]) for row in rows if row["status"] in FAILED]
