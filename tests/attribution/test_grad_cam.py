@@ -11,7 +11,9 @@ PICTURES = [colour_picture(class_index, seed=10 + class_index) for class_index i
 IMAGES = np.stack([picture for picture, _ in PICTURES]).astype(np.float32) / 255
 CLASSES = np.arange(3)
 LAST = GradCamConfig()
-METHODS = {"grad_cam": grad_cam, "grad_cam_pp": grad_cam_pp}
+METHODS = {
+    name: jax.jit(f, static_argnames="config") for name, f in (("grad_cam", grad_cam), ("grad_cam_pp", grad_cam_pp))
+}
 
 
 def bilinear(values, size):
@@ -24,7 +26,7 @@ def bilinear(values, size):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_on_a_global_average_and_a_linear_layer_it_is_cam(compiled):
     classifier = colour_net(compiled=compiled)
-    found = grad_cam(classifier, IMAGES, CLASSES, LAST)
+    found = METHODS["grad_cam"](classifier, IMAGES, CLASSES, config=LAST)
     features = np.asarray(classifier(IMAGES).endpoints["between"])
     head = np.asarray(classifier.params["head"])
     for row in range(3):
@@ -45,7 +47,7 @@ def test_the_weights_are_means_of_gradients_where_they_differ_by_position():
     image = np.random.default_rng(2).random((1, 4, 4, 3)).astype(np.float32)
     features = np.maximum(image[0].astype(float) @ mix, 0)
     slope = -place * (1 - np.tanh(features) ** 2)
-    found = grad_cam(classifier, image, np.array([1]), LAST)
+    found = METHODS["grad_cam"](classifier, image, np.array([1]), config=LAST)
     np.testing.assert_allclose(found[0], np.maximum(features @ slope.mean((0, 1)), 0), rtol=1e-4, atol=1e-5)
 
     # The formula as it is printed, unit by unit.
@@ -54,24 +56,24 @@ def test_the_weights_are_means_of_gradients_where_they_differ_by_position():
         for i, j in np.ndindex(4, 4):
             g = slope[i, j, k]
             weights[k] += g**2 / (2 * g**2 + g**3 * features[..., k].sum()) * max(g, 0)
-    found = grad_cam_pp(classifier, image, np.array([1]), LAST)
+    found = METHODS["grad_cam_pp"](classifier, image, np.array([1]), config=LAST)
     np.testing.assert_allclose(found[0], np.maximum(features @ weights, 0), rtol=1e-4, atol=1e-5)
     assert found.max() > 0
 
 
 def test_by_default_it_takes_the_last_map_that_is_computed():
     classifier = colour_net()
-    np.testing.assert_array_equal(
-        grad_cam(classifier, IMAGES, CLASSES, LAST),
-        grad_cam(classifier, IMAGES, CLASSES, GradCamConfig(endpoint="between")),
+    last, between, finer = (
+        METHODS["grad_cam"](classifier, IMAGES, CLASSES, config=GradCamConfig(endpoint=endpoint))
+        for endpoint in (None, "between", "zero")
     )
-    finer = grad_cam(classifier, IMAGES, CLASSES, GradCamConfig(endpoint="zero"))
-    assert not np.allclose(finer, grad_cam(classifier, IMAGES, CLASSES, LAST))
+    np.testing.assert_array_equal(last, between)
+    assert not np.allclose(last, finer)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_it_finds_the_evidence(method):
-    maps = METHODS[method](colour_net(), IMAGES, CLASSES, LAST)
+    maps = METHODS[method](colour_net(), IMAGES, CLASSES, config=LAST)
     assert maps.shape == (3, 32, 32)
     for row, (_, own) in enumerate(PICTURES):
         assert share_inside(np.asarray(maps[row]), own, 0.08) > 0.9
@@ -80,8 +82,8 @@ def test_it_finds_the_evidence(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_images_do_not_interact(method):
     classifier, order = colour_net(), np.array([1, 2, 0])
-    whole = METHODS[method](classifier, IMAGES, CLASSES, LAST)
-    mixed = METHODS[method](classifier, IMAGES[order], CLASSES[order], LAST)
+    whole = METHODS[method](classifier, IMAGES, CLASSES, config=LAST)
+    mixed = METHODS[method](classifier, IMAGES[order], CLASSES[order], config=LAST)
     np.testing.assert_allclose(mixed, whole[order], rtol=1e-5, atol=1e-6)
 
 
@@ -89,9 +91,11 @@ def test_images_do_not_interact(method):
 def test_no_evidence_gives_a_map_of_zeros(method):
     classifier = colour_net()
     dull = np.full((1, 32, 32, 3), 0.2, np.float32)
-    np.testing.assert_array_equal(METHODS[method](classifier, dull, np.array([0]), LAST), np.zeros((1, 32, 32)))
+    np.testing.assert_array_equal(METHODS[method](classifier, dull, np.array([0]), config=LAST), np.zeros((1, 32, 32)))
     # The fourth class has a constant score, whose gradient is 0.
-    np.testing.assert_array_equal(METHODS[method](classifier, IMAGES[:1], np.array([3]), LAST), np.zeros((1, 32, 32)))
+    np.testing.assert_array_equal(
+        METHODS[method](classifier, IMAGES[:1], np.array([3]), config=LAST), np.zeros((1, 32, 32))
+    )
 
 
 def test_what_cannot_be_weighted_is_refused():

@@ -23,9 +23,9 @@ NOISY = SmoothGradConfig(samples=8, noise=0.1)
 KEY = jax.random.key(0)
 
 METHODS = {
-    "gradient": gradient,
-    "smoothed_gradient": lambda *args: smoothed_gradient(*args, SMOOTH),
-    "smooth_grad": lambda *args: smooth_grad(*args, NOISY, key=KEY),
+    "gradient": jax.jit(gradient),
+    "smoothed_gradient": jax.jit(lambda *args: smoothed_gradient(*args, SMOOTH)),
+    "smooth_grad": jax.jit(lambda *args: smooth_grad(*args, NOISY, key=KEY)),
 }
 
 
@@ -62,8 +62,8 @@ def test_the_gradient_is_that_of_the_logit():
 
 def test_smoothing_is_a_gaussian_over_the_saliency():
     classifier = colour_net()
-    found = smoothed_gradient(classifier, IMAGES, CLASSES, SMOOTH)
-    saliency = np.asarray(gradient(classifier, IMAGES, CLASSES))
+    found = METHODS["smoothed_gradient"](classifier, IMAGES, CLASSES)
+    saliency = np.asarray(METHODS["gradient"](classifier, IMAGES, CLASSES))
     for row in range(3):
         np.testing.assert_allclose(found[row], blur(saliency[row], 2.0), atol=1e-6)
 
@@ -72,12 +72,13 @@ def test_smooth_grad_averages_signed_gradients_of_noisy_copies():
     classifier = curved_net()
     images = np.random.default_rng(3).uniform(0.2, 0.6, (2, 8, 8, 3)).astype(np.float32)
     classes = np.array([0, 2])
-    found = smooth_grad(classifier, images, classes, NOISY, key=KEY)
+    found = METHODS["smooth_grad"](classifier, images, classes)
+    slope = jax.jit(class_gradient)
     total = np.zeros(images.shape)
     for number in range(NOISY.samples):
         noise = jax.random.normal(jax.random.fold_in(KEY, number), images.shape[1:])
         spread = NOISY.noise * np.array([np.ptp(image) for image in images])[:, None, None, None]
-        total += class_gradient(classifier, images + spread * noise, classes)
+        total += slope(classifier, images + spread * noise, classes)
     np.testing.assert_allclose(found, np.abs(total / NOISY.samples).max(-1), rtol=1e-4, atol=1e-6)
 
 

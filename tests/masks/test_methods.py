@@ -8,7 +8,7 @@ from vissum_jax.attribution.guided import guided_relu
 from vissum_jax.attribution.random_field import RandomConfig
 from vissum_jax.attribution.rise import RiseConfig
 from vissum_jax.data.an8flower import FlowerConfig, flower_classes, render_flower
-from vissum_jax.masks.config import CompactConfig, PhaseConfig, PhasedConfig
+from vissum_jax.masks.config import PRESETS, PhaseConfig, PhasedConfig
 from vissum_jax.masks.extremal import ExtremalConfig
 from vissum_jax.masks.methods import METHODS, importance
 from vissum_jax.models import load_classifier
@@ -18,25 +18,16 @@ IMAGES = np.stack([picture for picture, _ in PICTURES])
 CLASSES = np.repeat(np.arange(3), 2)
 
 
-def phased(**options):
-    phase = {"iterations": 40, "area_weight": 0.2, "tv_weight": 1e-4, "crisp_weight": 0.0, **options}
-    return PhasedConfig(name="short", phases=(PhaseConfig(**phase),))
-
-
+PHASE = PhaseConfig(iterations=40, area_weight=0.2, tv_weight=1e-4, crisp_weight=0.0, grid=8, smoothing_sigma=1.0)
 SMALL = {
-    "compact": CompactConfig(
-        steps=80, grid=12, first_bisections=3, last_bisections=2, warm_start_sigma=2.0, target_drop=0.9, jitter=1
-    ),
-    "paper": phased(),
-    "authors": phased(grid=8),
-    "iebb": phased(grid=8, smoothing_sigma=1.0),
+    "iebb": PhasedConfig(name="short", phases=(PHASE,)),
     "random": RandomConfig(grid=8),
     "smoothed_gradient": SmoothedGradientConfig(sigma=2.0),
     "smooth_grad": SmoothGradConfig(samples=5, noise=0.1),
     "rise": RiseConfig(masks=400, grid=6),
     "extremal": ExtremalConfig(step=3, sigma=6.0, sigma_max=10.0, iterations=100, area_weight=30.0),
 }
-PRESETS = ("compact", "paper", "authors", "iebb")
+QUICK = tuple(name for name in METHODS if name not in PRESETS or name == "iebb")  # all presets go one way
 
 
 def find(method, rows=slice(None), **options):
@@ -46,7 +37,7 @@ def find(method, rows=slice(None), **options):
 
 @pytest.fixture(scope="module")
 def found():
-    return {method: find(method) for method in METHODS}
+    return {method: find(method) for method in QUICK}
 
 
 def test_all_methods_are_there():
@@ -63,9 +54,10 @@ def test_all_methods_are_there():
         "rise",
         "extremal",
     }
+    assert all(METHODS[name].config is config for name, config in PRESETS.items())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK)
 def test_maps_come_to_the_host_one_an_image(found, method):
     maps = found[method].maps
     assert isinstance(maps, np.ndarray)
@@ -74,12 +66,11 @@ def test_maps_come_to_the_host_one_an_image(found, method):
     assert np.isfinite(maps).all()
 
 
-@pytest.mark.parametrize("method", [method for method in METHODS if method != "random"])
+@pytest.mark.parametrize("method", [method for method in QUICK if method != "random"])
 def test_the_evidence_comes_first(found, method):
     shares = [share_inside(maps, own, 0.06) for maps, (_, own) in zip(found[method].maps, PICTURES, strict=True)]
     chance = np.mean([own.mean() for _, own in PICTURES])
-    # `compact` ranks pixels to hide enough, not to hide the most telling first.
-    assert np.mean(shares) > (3 if method == "compact" else 7) * chance
+    assert np.mean(shares) > 7 * chance
 
 
 def test_passes_are_counted(found):
@@ -87,14 +78,13 @@ def test_passes_are_counted(found):
     for method, passes in expected.items():
         assert found[method].passes.tolist() == [passes] * 6
     assert found["iebb"].passes.tolist() == [44] * 6, "forty steps and four judgements"
-    assert (found["compact"].passes > 20).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", QUICK)
 def test_a_map_depends_on_its_image_alone(found, method):
     order = np.array([4, 1, 5, 0, 2])
     maps = find(method, order, batch_size=4).maps
-    tolerance = 1e-2 if method in (*PRESETS, "extremal") else 1e-5  # many steps amplify rounding
+    tolerance = 1e-2 if method in ("iebb", "extremal") else 1e-5  # many steps amplify rounding
     np.testing.assert_allclose(maps, found[method].maps[order], atol=tolerance)
 
 
@@ -141,11 +131,10 @@ def test_rendered_flowers_are_known_by_their_part():
     guided = load_classifier("flowernet", activation=guided_relu)
     configs = {
         "smoothed_gradient": SmoothedGradientConfig(sigma=4.0),
-        "smooth_grad": SmoothGradConfig(samples=6),
-        "rise": RiseConfig(masks=300),
+        "smooth_grad": SmoothGradConfig(samples=4),
+        "rise": RiseConfig(masks=150),
     }
-    methods = ["gradient", "grad_cam", "grad_cam_pp", "guided_backprop", "guided_grad_cam", *configs]
-    for method in methods:
+    for method in ("gradient", "grad_cam", "grad_cam_pp", "guided_backprop", *configs):
         maps = importance(
             classifier,
             images,
