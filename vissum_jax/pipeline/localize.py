@@ -44,7 +44,7 @@ from vissum_jax.report.overlays import object_overlay, png
 from vissum_jax.runs.manifest import load_manifest
 from vissum_jax.runs.rows import decode_mask, encode_mask
 from vissum_jax.runs.store import PartStore, write_atomically
-from vissum_jax.types import MaskStatus
+from vissum_jax.types import Classifier, MaskStatus
 
 FOLDER, COCO = "localizations", "localizations.json"
 
@@ -87,6 +87,12 @@ class LocalizeRequest(RunConfig):
     saliency: SaliencyConfig = field(default_factory=lambda: SaliencyConfig(views="whole"))
     graph_cut: GraphCutConfig = field(default_factory=GraphCutConfig)
 
+    def __post_init__(self) -> None:
+        """Check `top`, and all that every run has."""
+        super().__post_init__()
+        if self.top < 1:
+            raise ValueError(f"`top` must be at least 1, got {self.top}.")
+
     def resolved(self) -> dict[str, Any]:
         """All values that decide the results, as plain nested data."""
         plain = dataclasses.asdict(self)
@@ -122,17 +128,17 @@ def start_localize(request: LocalizeRequest, folder: Path | str) -> LocalizeRun:
 
     Raises:
         FileNotFoundError: See `stages.start_run`.
-        ValueError: Likewise, or if `top` does not fit the network.
+        ValueError: Likewise, or if the network has fewer classes than `top`.
     """
-    if request.top < 1:
-        raise ValueError(f"`top` must be at least 1, got {request.top}.")
-    opened = start_run(request, folder)
-    count = len(opened.classifier.spec.class_names)
-    if request.top > count:
-        raise ValueError(
-            f"`top` must be at most {count}, the classes of {opened.classifier.spec.name!r}, got {request.top}."
-        )
-    return LocalizeRun(opened, request)
+
+    def check(classifier: Classifier) -> None:
+        count = len(classifier.spec.class_names)
+        if request.top > count:
+            raise ValueError(
+                f"`top` must be at most {count}, the classes of {classifier.spec.name!r}, got {request.top}."
+            )
+
+    return LocalizeRun(start_run(request, folder, check=check), request)
 
 
 def open_localize(folder: Path | str) -> LocalizeRun:

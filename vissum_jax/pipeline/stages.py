@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -133,8 +133,15 @@ def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource) -
     )
 
 
-def start_run(config: RunConfig, folder: Path | str) -> Run:
+def start_run(
+    config: RunConfig, folder: Path | str, *, check: Callable[[Classifier], object] = lambda classifier: None
+) -> Run:
     """Start a run in a new folder, or go on with the one that is there.
+
+    Args:
+        config: What is asked for.
+        folder: The RUN folder.
+        check: Looks at the network before anything is written, and raises ValueError if it does not fit.
 
     Raises:
         FileNotFoundError: The photographs, the weights or the network are not there.
@@ -153,6 +160,7 @@ def start_run(config: RunConfig, folder: Path | str) -> Run:
     classifier = load_classifier(
         config.model, weights=config.weights, class_names=class_names, precision=config.precision
     )
+    check(classifier)
     source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
     manifest = _manifest(config, classifier, source)
     if (folder / MANIFEST_FILE).exists():
