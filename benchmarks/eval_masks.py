@@ -8,8 +8,8 @@ comes first; every other method is measured with its own masks, where it has any
 the same image. Differences to compact have a 95 % interval by paired bootstrap over the images.
 
 Methods are computed one after the other, part by part, and kept in WORK: the same command goes on where it was
-stopped. Writes benchmarks/results/masks_<model>.json, with --quick WORK/masks_<model>.json, and a plot beside WORK's
-parts; prints the table.
+stopped, unless the code that finds masks has changed. Writes benchmarks/results/masks_<model>.json, with --quick
+WORK/masks_<model>.json, and a plot beside WORK's parts; prints the table.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ COMPARED = (
 """Measures whose difference to compact is given."""
 PER_IMAGE = (*COMPARED, "passes")
 BATCH_OF_PREDICTIONS = 16
+SOURCES = ("masks", "attribution", "ops", "models")
 
 
 class Chosen(NamedTuple):
@@ -184,6 +185,7 @@ def compute(
     progress, log = make_progress(), EventLog(options.out / LOG_FILE)
     tables: dict[str, pa.Table] = {}
     area: np.ndarray | None = None
+    source = source_digest()
 
     for contender in fighters:
 
@@ -206,6 +208,7 @@ def compute(
             units=1 + redrawn,
             batch_size=options.batch_size,
             decisive={
+                "source": source,
                 "model": subject.classifier.spec.name,
                 "weights": subject.classifier.spec.weights_sha256,
                 "images": [hashlib.sha256(image.tobytes()).hexdigest() for image in photographs.images],
@@ -269,6 +272,13 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + (" with changes" if changed.stdout else "")
+
+
+def source_digest() -> str:
+    """Of the code that finds masks: what is kept of another version of it is computed again."""
+    root = Path(__file__).parents[1] / "vissum_jax"
+    files = [file for package in SOURCES for file in sorted((root / package).rglob("*.py"))]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def compactly(values: np.ndarray) -> list[float | None]:

@@ -26,6 +26,7 @@ def compare(photos, tmp_path, monkeypatch, capsys):
     rows = [f"{name}/{n}.png,0,0,64,64\n" for name in ("red_disc", "green_square") for n in range(4)]
     boxes.write_text("file,x,y,w,h\n" + "".join(rows))
     monkeypatch.setattr(eval_masks, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(eval_masks, "source_digest", lambda: "this code")
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
 
     def run(*options):
@@ -67,6 +68,12 @@ def test_the_comparison_is_written_printed_and_resumed(compare, tmp_path, monkey
         assert strict[name]["mean"] == np.mean(reached)
     assert "target_drop=0.999" in values["constants"]["compact_999"]
     assert (tmp_path / "work" / "masks_toy.png").read_bytes().startswith(b"\x89PNG")
+
+    with monkeypatch.context() as changed:
+        changed.setattr(eval_masks, "source_digest", lambda: "other code")
+        changed.setattr(eval_masks, "measure_method", None)
+        with pytest.raises(TypeError):  # the results of other code are not taken
+            compare()
 
     monkeypatch.setattr(eval_masks, "measure_method", None)
     out, again = compare("--json")
@@ -112,3 +119,11 @@ def test_budgets_are_part_of_the_constants():
 def test_every_method_is_compared_by_default():
     assert set(eval_masks.QUICK_METHODS) < set(METHODS)
     assert set(eval_masks.COMPARED) <= {*measure_masks.MEASURES, *measure_masks.LOCALISATION}
+
+
+def test_the_digest_is_of_the_code_that_finds_masks(monkeypatch):
+    monkeypatch.setattr(eval_masks, "SOURCES", ("ops",))
+    digest = eval_masks.source_digest()
+    assert eval_masks.source_digest() == digest
+    monkeypatch.setattr(eval_masks, "SOURCES", ("attribution",))
+    assert eval_masks.source_digest() != digest
