@@ -32,7 +32,8 @@ class ClassModelConfig:
     Attributes:
         steps: Steps of gradient ascent.
         l2: Weight lambda of |I|^2, the sum over pixels and channels of I in units of the image's range [0, 1].
-        rate: Length of a step: root of the mean square over an image's pixels of what the first step adds.
+        rate: Length of the first step: root of the mean square over an image's pixels of what it adds. Steps become
+            shorter in proportion to those that are left.
         momentum: Share of a step that the next one takes along.
         jitter: Each step sees the image shifted around its borders by up to so many pixels; 0 for the plain objective.
         blur: Width in pixels of a Gaussian over I after each step; 0 for the plain objective.
@@ -41,9 +42,9 @@ class ClassModelConfig:
         seed: Of the jitter.
     """
 
-    steps: int = 24
-    l2: float = 0.01
-    rate: float = 0.01
+    steps: int = 40
+    l2: float = 0.03
+    rate: float = 0.005
     momentum: float = 0.9
     jitter: int = 0
     blur: float = 0.0
@@ -102,7 +103,7 @@ def class_models(
     """Maximise S_c(mean + I) - lambda |I|^2 for a batch of classes at once, in one compiled loop.
 
     The gradient of each image is scaled to a root mean square of 1, so that one rate serves networks and classes
-    whose scores have any scale; momentum is Polyak's.
+    whose scores have any scale. Momentum is Polyak's; steps shorten to 0, since steps of one length would never settle.
 
     Source: Simonyan, Vedaldi, Zisserman, Deep Inside Convolutional Networks, 2013, equation 1.
 
@@ -130,7 +131,8 @@ def class_models(
         shift = jax.random.randint(jax.random.fold_in(key, number), (2,), -config.jitter, config.jitter + 1)
         # The conjugate makes it the direction of ascent for complex coefficients, too.
         gradient = jnp.conj(jax.grad(objective)(coefficients, shift))
-        velocity = config.momentum * velocity + config.rate * basis.normalised(gradient)
+        rate = config.rate * (1.0 - number / config.steps)
+        velocity = config.momentum * velocity + rate * basis.normalised(gradient)
         coefficients = coefficients + velocity
         if config.blur:
             blurred = jax.vmap(lambda one: gaussian_blur(one, config.blur))(basis.image(coefficients))
