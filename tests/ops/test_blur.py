@@ -23,7 +23,7 @@ from vissum_jax.ops.blur import (
 
 CONFIG = ScaleSpaceConfig()
 SIDE = 48
-MAX_ERROR, RMS_ERROR = 2 / 255, 0.25 / 255  # what ALGORITHMS 1.1 requires
+MAX_ERROR, RMS_ERROR = 2 / 255, 0.25 / 255  # what may be seen of an 8-bit image
 
 varying = jax.jit(lambda image, sigma: varying_blur(scale_space(image, CONFIG), sigma, CONFIG))
 
@@ -155,7 +155,7 @@ def test_a_radius_cuts_and_renormalises_the_kernel():
     assert len(kernel) == 11
     np.testing.assert_allclose(kernel.sum(), 1)
     spread = np.sqrt(np.sum(np.arange(-5, 6) ** 2 * kernel))
-    np.testing.assert_allclose(spread, 3.1, atol=0.05)  # the released code's effective width (ALGORITHMS 1.1)
+    np.testing.assert_allclose(spread, 3.1, atol=0.05)  # the released code's effective width
 
 
 @pytest.mark.parametrize("sigma", [0.15, 0.3, 0.5, 0.69, 0.9, 1.0, 1.01, 4.0])

@@ -1,4 +1,4 @@
-"""Do masks lie where the truth is? Share inside the annotated object, annotated parts hit (ALGORITHMS 1.4).
+"""Do masks lie where the truth is? Share inside the annotated object, annotated parts hit.
 
 Annotations speak of the original photograph's pixels, masks live in the network's input geometry; a `Crop` is
 the box of the photograph that the input shows.

@@ -27,7 +27,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from vissum_jax.masks.config import CompactConfig
-from vissum_jax.masks.perturbation import MeanColour
 from vissum_jax.masks.score import log_odds, log_probability
 from vissum_jax.ops.blur import gaussian_blur
 from vissum_jax.ops.interpolate import gaussian_basis_matrix
@@ -179,7 +178,10 @@ def search(
     """
     batch, height, width, _ = images.shape
     blurred = jax.vmap(config.perturbation.prepare)(images)
-    colour = jnp.broadcast_to(jax.vmap(MeanColour().prepare)(images), images.shape)
+    ways = [
+        partial(lambda p, prepared, masks: jax.vmap(p.apply)(images, prepared, masks), p, jax.vmap(p.prepare)(images))
+        for p in (config.perturbation, *config.robust)
+    ]
     field = partial(field_of, height=height, width=width, sigma=config.grid_sigma)
     blend = jax.vmap(config.perturbation.apply)
     ranking, clean = warm_start(classifier, images, class_index, config)
@@ -193,11 +195,12 @@ def search(
         perturbed = blend(images, blurred, level_sets(ranking, area))
         return log_probability(classifier, perturbed, class_index) - target
 
-    def ascend(state: Search, reference: Array, shift: Array) -> tuple[Search, Float[Array, b]]:
+    def ascend(state: Search, kind: Array, shift: Array) -> tuple[Search, Float[Array, b]]:
         """Move the ranking along the gradient at the current mask; also the excess there."""
 
         def total(ranking: Array) -> tuple[Array, Array]:
-            perturbed = blend(images, reference, level_sets(ranking, state.area))
+            masks = level_sets(ranking, state.area)
+            perturbed = jax.lax.switch(kind, ways, masks)
             shifted = jnp.roll(perturbed, shift, axis=(1, 2))
             odds = log_odds(classifier, shifted, class_index)
             return jnp.sum(odds), jax.nn.log_sigmoid(odds)
@@ -220,9 +223,9 @@ def search(
         shift = jax.random.randint(
             jax.random.fold_in(jax.random.key(config.seed), number), (2,), -config.jitter, config.jitter + 1
         )
-        shift = jnp.where(robust & (turn % 2 == 0), shift, 0)
-        reference = jnp.where(robust & (turn % 2 == 1), colour, blurred)
-        moved, excess = ascend(state, reference, shift)
+        kind = jnp.where(robust, turn % len(ways), 0)
+        shift = jnp.where(robust & (kind == 0), shift, 0)
+        moved, excess = ascend(state, kind, shift)
         moved = moved._replace(stale=state.stale + 1, passes=state.passes + 1)
         # A robust step has not judged the mask, so neither the best mask nor the area may follow from it.
         noted = note(moved, state.ranking, excess, state.area, config.improvement)

@@ -1,7 +1,7 @@
 """What a mask is worth, whatever found it: drops under several perturbations, deletion and insertion curves.
 
 Every binary mask is judged by `vissum_jax.masks.solve.JUDGE` and, for transfer, by the perturbations of
-`vissum_jax.masks.perturbation.TRANSFERS` (ALGORITHMS 1.4). Rankings of the pixels are judged by the curves of
+`vissum_jax.masks.perturbation.TRANSFERS`. Rankings of the pixels are judged by the curves of
 Petsiuk et al. 2018 (RISE, section 4.2).
 """
 

@@ -142,4 +142,4 @@ TRANSFERS: dict[str, Perturbation] = {
     "inpainting": Inpainting(),
     "noise": Noise(),
 }
-"""Perturbations that judge how far a mask's drop is the doing of one perturbation (ALGORITHMS 1.4)."""
+"""Perturbations that judge how far a mask's drop is the doing of one perturbation."""

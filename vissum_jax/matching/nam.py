@@ -31,7 +31,7 @@ def similarity(first: Described, second: Described) -> Float[Array, "p q"]:
 
 
 def aspect_gate(first: Described, second: Described, config: MatchingConfig) -> Bool[Array, "p q"]:
-    """Pairs whose aspect ratios differ by less than `config.max_aspect_ratio`: ``v_ab`` in ALGORITHMS 3."""
+    """Pairs whose aspect ratios differ by less than `config.max_aspect_ratio`: ``v_ab``."""
 
     def log_aspect(boxes):
         boxes = boxes.astype(jnp.float32)

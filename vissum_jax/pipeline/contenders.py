@@ -91,7 +91,7 @@ class Contender:
 
     @classmethod
     def of(cls, name: str) -> Contender:
-        """A method with its own constants; one pass of gradient is worth a bisection of its own (ALGORITHMS 1.5).
+        """A method with its own constants; one pass of gradient is worth a bisection of its own.
 
         Raises:
             ValueError: If there is no such method; the message names the nearest.

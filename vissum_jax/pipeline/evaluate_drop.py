@@ -44,7 +44,7 @@ PAPERS_METHOD = "iebb"
 """What VS table 2 compares with: always part of the table."""
 
 DEFAULT_METHODS = ("random", "smoothed_gradient")
-"""A drop alone proves little (ALGORITHMS 1.4): a random mask of equal area, and one pass of gradient."""
+"""A drop alone proves little: a random mask of equal area, and one pass of gradient."""
 
 RUN_METHOD = "run"
 """Name of the run's own masks among the methods."""
