@@ -52,7 +52,7 @@ def colour_net(activation=jax.nn.relu, *, gain=120.0, pool=4, compiled=True):
 
 
 def colour_picture(class_index, seed, side=SIDE):
-    """A grey noise picture with a square of each of two colours, and where the class's own is."""
+    """A grey noise picture with a square of the class's colour and a duller one of another; where its own is."""
     random = np.random.default_rng([class_index, seed])
     picture = random.normal(120, 5, (side, side, 3))
     own = np.zeros((side, side), bool)
@@ -61,7 +61,7 @@ def colour_picture(class_index, seed, side=SIDE):
         size, top, left = side // 3, side // 2 * (corner // 2) + 2, side // 2 * (corner % 2) + 2
         square = (slice(top, top + size), slice(left, left + size))
         picture[square] = 40
-        picture[(*square, colour)] = 220
+        picture[(*square, colour)] = 220 if colour == class_index else 150
         if colour == class_index:
             own[square] = True
     return np.clip(picture + random.normal(0, 3, picture.shape), 0, 255).astype(np.uint8), own
