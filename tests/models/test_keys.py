@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from vissum_jax.models.keys import ConvNormKeys, FlattenedLinearKeys, LinearKeys, PlainKeys, convert_arrays
+from vissum_jax.models.keys import ConvNormKeys, LinearKeys, PlainKeys, convert_arrays
 
 RANDOM = np.random.default_rng(0)
 
@@ -17,16 +17,6 @@ def _random(*shape: int) -> np.ndarray:
 
 def _shapes(**shapes: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
     return {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
-
-
-def test_a_flattened_image_keeps_its_meaning():
-    keys = FlattenedLinearKeys("w", "b", (2, 3))
-    arrays = {"w": _random(5, 4 * 2 * 3), "b": _random(5)}
-    layer = keys.convert(arrays)
-    assert keys.shapes(_shapes(kernel=layer["kernel"].shape, bias=(5,))) == {"w": (5, 24), "b": (5,)}
-    image = _random(2, 3, 4)
-    theirs = arrays["w"] @ image.transpose(2, 0, 1).ravel() + arrays["b"]
-    np.testing.assert_allclose(image.ravel() @ layer["kernel"] + layer["bias"], theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_batch_normalisation_is_folded():

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from oracles import networks as oracle
 
-from vissum_jax.models.layers import Conv, LayerNorm, Linear, average_around
+from vissum_jax.models.layers import Conv, LayerNorm, Linear, average_around, flatten_by_channel
 from vissum_jax.models.vit import SelfAttention
 
 RANDOM = np.random.default_rng(0)
@@ -69,3 +69,12 @@ def test_attention_mixes_tokens_within_heads():
     kernel, bias = np.asarray(projection.kernel[...]), np.asarray(projection.bias[...])
     expected = [oracle.attend(image, kernel=kernel, bias=bias, heads=12) for image in tokens]
     np.testing.assert_allclose(attention(jnp.asarray(tokens)), expected, atol=1e-4)
+
+
+def test_images_are_flattened_channel_by_channel():
+    images = np.arange(2 * 2 * 3 * 4).reshape(2, 2, 3, 4)
+    expected = [
+        [image[row, column, channel] for channel in range(4) for row in range(2) for column in range(3)]
+        for image in images
+    ]
+    np.testing.assert_array_equal(flatten_by_channel(jnp.asarray(images)), expected)

@@ -4,12 +4,12 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from vissum_jax.models.architecture import Activation
-from vissum_jax.models.keys import ConvKeys, FlattenedLinearKeys, KeyMap, LinearKeys
-from vissum_jax.models.layers import Conv, Linear
+from vissum_jax.models.keys import ConvKeys, KeyMap, LinearKeys
+from vissum_jax.models.layers import Conv, Linear, flatten_by_channel
 from vissum_jax.models.torchvision import torchvision_architecture
 from vissum_jax.ops.pooling import max_pool
 
-_LAST_PIXELS = (6, 6)
+_LAST_PIXELS = 6 * 6
 _FEATURES = 4096
 _POOLED_AFTER = ("conv1", "conv2", "conv5")
 # Positions in torchvision's lists of layers, activations and poolings counted.
@@ -25,7 +25,7 @@ class AlexNet(nnx.Module):
         self.conv3 = Conv(192, 384, 3, rngs=rngs)
         self.conv4 = Conv(384, 256, 3, rngs=rngs)
         self.conv5 = Conv(256, 256, 3, rngs=rngs)
-        self.fc6 = Linear(256 * _LAST_PIXELS[0] * _LAST_PIXELS[1], _FEATURES, rngs=rngs)
+        self.fc6 = Linear(256 * _LAST_PIXELS, _FEATURES, rngs=rngs)
         self.fc7 = Linear(_FEATURES, _FEATURES, rngs=rngs)
         self.classifier = Linear(_FEATURES, num_classes, rngs=rngs)
         self.activation = activation
@@ -37,7 +37,7 @@ class AlexNet(nnx.Module):
             endpoints[name] = x = self.activation(getattr(self, name)(x))
             if name in _POOLED_AFTER:
                 x = max_pool(x, window=3, stride=2)
-        endpoints["fc6"] = x = self.activation(self.fc6(x.reshape(len(x), -1)))
+        endpoints["fc6"] = x = self.activation(self.fc6(flatten_by_channel(x)))
         endpoints["fc7"] = x = self.activation(self.fc7(x))
         return self.classifier(x), endpoints
 
@@ -48,7 +48,7 @@ def key_map() -> KeyMap:
         path: ConvKeys(f"features.{number}.weight", f"features.{number}.bias") for path, number in _CONVOLUTIONS.items()
     }
     return convolutions | {
-        "fc6": FlattenedLinearKeys("classifier.1.weight", "classifier.1.bias", _LAST_PIXELS),
+        "fc6": LinearKeys("classifier.1.weight", "classifier.1.bias"),
         "fc7": LinearKeys("classifier.4.weight", "classifier.4.bias"),
         "classifier": LinearKeys("classifier.6.weight", "classifier.6.bias"),
     }

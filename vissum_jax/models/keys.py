@@ -96,32 +96,6 @@ class LinearKeys:
 
 
 @dataclass(frozen=True)
-class FlattenedLinearKeys:
-    """A fully connected layer over an image that the checkpoint flattens channel by channel; ours, pixel by pixel.
-
-    Attributes:
-        weight: Key of the weights.
-        bias: Key of the bias.
-        pixels: Height and width of the image.
-    """
-
-    weight: str
-    bias: str
-    pixels: tuple[int, int]
-
-    def shapes(self, layer: LayerShapes) -> dict[str, Shape]:
-        """See `LayerKeys`."""
-        return LinearKeys(self.weight, self.bias).shapes(layer)
-
-    def convert(self, arrays: Mapping[str, np.ndarray]) -> LayerArrays:
-        """See `LayerKeys`."""
-        weight = arrays[self.weight]
-        outputs, inputs = weight.shape
-        images = weight.reshape(outputs, -1, *self.pixels)
-        return {"kernel": images.transpose(2, 3, 1, 0).reshape(inputs, outputs), "bias": arrays[self.bias]}
-
-
-@dataclass(frozen=True)
 class PlainKeys:
     """Parameters stored as they are.
 
@@ -207,7 +181,7 @@ def convert_arrays(
         problems.append(f"{len(misshapen)} wrong shapes ({_some(details)})")
     if not_numbers := [f"{key} is {given[key].dtype}" for key in common if not _is_float(given[key])]:
         problems.append(f"{len(not_numbers)} arrays not of floating point ({_some(not_numbers)})")
-    elif broken := [key for key in common if not np.isfinite(given[key].astype(np.float32)).all()]:
+    elif broken := [key for key in common if not np.isfinite(np.asarray(given[key], np.float32)).all()]:
         problems.append(f"{len(broken)} arrays with NaN or infinite numbers ({_some(broken)})")
     if problems:
         raise ValueError("; ".join(problems))

@@ -104,3 +104,8 @@ def average_around(images: Float[Array, "b h w c"], *, window: int) -> Float[Arr
 def global_average(images: Float[Array, "b h w c"]) -> Float[Array, "b c"]:
     """Mean over all pixels."""
     return images.mean(axis=(1, 2))
+
+
+def flatten_by_channel(images: Float[Array, "b h w c"]) -> Float[Array, "b chw"]:
+    """All pixels of the first channel, then of the second, and so on: the order in which PyTorch flattens."""
+    return images.transpose(0, 3, 1, 2).reshape(len(images), -1)

@@ -6,14 +6,14 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from vissum_jax.models.architecture import Activation
-from vissum_jax.models.keys import ConvKeys, FlattenedLinearKeys, KeyMap, LinearKeys
-from vissum_jax.models.layers import Conv, Linear
+from vissum_jax.models.keys import ConvKeys, KeyMap, LinearKeys
+from vissum_jax.models.layers import Conv, Linear, flatten_by_channel
 from vissum_jax.models.torchvision import torchvision_architecture
 from vissum_jax.ops.pooling import max_pool
 
 # Number of 3x3 convolutions of a stage, and the outputs of each; every stage ends in a pooling.
 _STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-_LAST_PIXELS = (7, 7)
+_LAST_PIXELS = 7 * 7
 _FEATURES = 4096
 
 
@@ -32,7 +32,7 @@ class VGG(nnx.Module):
             for name in names:
                 setattr(self, name, Conv(inputs, outputs, 3, rngs=rngs))
                 inputs = outputs
-        self.fc6 = Linear(inputs * _LAST_PIXELS[0] * _LAST_PIXELS[1], _FEATURES, rngs=rngs)
+        self.fc6 = Linear(inputs * _LAST_PIXELS, _FEATURES, rngs=rngs)
         self.fc7 = Linear(_FEATURES, _FEATURES, rngs=rngs)
         self.classifier = Linear(_FEATURES, num_classes, rngs=rngs)
         self.activation = activation
@@ -44,7 +44,7 @@ class VGG(nnx.Module):
             for name in names:
                 endpoints[name] = x = self.activation(getattr(self, name)(x))
             x = max_pool(x, window=2, stride=2)
-        endpoints["fc6"] = x = self.activation(self.fc6(x.reshape(len(x), -1)))
+        endpoints["fc6"] = x = self.activation(self.fc6(flatten_by_channel(x)))
         endpoints["fc7"] = x = self.activation(self.fc7(x))
         return self.classifier(x), endpoints
 
@@ -59,7 +59,7 @@ def key_map() -> KeyMap:
             position += 2
         position += 1  # the pooling
     return keys | {
-        "fc6": FlattenedLinearKeys("classifier.0.weight", "classifier.0.bias", _LAST_PIXELS),
+        "fc6": LinearKeys("classifier.0.weight", "classifier.0.bias"),
         "fc7": LinearKeys("classifier.3.weight", "classifier.3.bias"),
         "classifier": LinearKeys("classifier.6.weight", "classifier.6.bias"),
     }
