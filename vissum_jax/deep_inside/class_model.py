@@ -42,8 +42,8 @@ class ClassModelConfig:
         seed: Of the jitter.
     """
 
-    steps: int = 40
-    l2: float = 0.03
+    steps: int = 64
+    l2: float = 0.02
     rate: float = 0.005
     momentum: float = 0.9
     jitter: int = 0

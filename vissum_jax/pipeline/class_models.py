@@ -195,7 +195,7 @@ def _write_page(found: Sequence[ClassModel], values: dict[str, Any], folder: Pat
     )
     items = [
         Item(
-            title=model.class_name,
+            title=model.class_name.replace("_", " "),
             pictures=(Picture(f"class {model.class_index}", f"Class model of {model.class_name}", model.picture),),
             facts=(("probability", f"{model.picture_probability:.3f}"), ("score", f"{model.picture_score:.1f}")),
             warning="" if model.finite else "the network answers NaN or infinity",
