@@ -13,6 +13,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -154,7 +155,6 @@ def saliency_stage(opened: SaliencyRun, progress: Progress, *, batch_size: int |
 
     def work(number: int) -> pa.Table:
         entries = run.source.entries[slice(*run.manifest.shards[number])]
-        rows = []
         seen = see(
             run,
             entries,
@@ -163,10 +163,14 @@ def saliency_stage(opened: SaliencyRun, progress: Progress, *, batch_size: int |
             with_label=not request.predicted,
             batch_size=batch_size,
         )
-        for entry, result in zip(entries, seen, strict=True):
-            rows.append(_row(run, entry, result, request))
-            progress.advance(1)
-        return pa.Table.from_pylist(rows, schema=SCHEMA)
+        # Files are written while the network is busy with the next batch.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            rows = []
+            for entry, result in zip(entries, seen, strict=True):
+                rows.append(pool.submit(_row, run, entry, result, request))
+                progress.advance(1)
+        table = [row.result() for row in rows]
+        return pa.Table.from_pylist(table, schema=SCHEMA)
 
     finish_shards(run, opened.store, FOLDER, work, progress)
 
@@ -311,7 +315,9 @@ def beside(run: Path, folder: str, image: str, ending: str) -> Path:
 def write_map(run: Path, image: str, saliency: Float[np.ndarray, "h w"], class_index: int) -> None:
     """Write a photograph's saliency and the class explained as ``maps/IMAGE.npz``."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, saliency=saliency.astype(np.float32), class_index=class_index)
+    np.savez(  # compressing noise takes long and saves little
+        buffer, saliency=saliency.astype(np.float32), class_index=class_index
+    )
     write_atomically(beside(run, MAPS, image, ".npz"), buffer.getvalue())
 
 
