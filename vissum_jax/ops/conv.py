@@ -79,11 +79,19 @@ def _plain(images: Array, kernel: Array, stride: int, pads: Pads, groups: int = 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _dense(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """XLA's own convolution with an input gradient written so that the CPU backend runs it as a matrix product."""
-    return _plain(images, kernel, stride, pads)
+    return _padded(images, kernel, stride, pads)
+
+
+def _padded(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+    """XLA's own convolution, never without padding: without, the CPU backend runs it three to six times slower."""
+    if pads != ((0, 0), (0, 0)):
+        return _plain(images, kernel, stride, pads)
+    rows = (images.shape[1] - kernel.shape[0]) // stride + 1
+    return _plain(images, kernel, stride, ((0, 1), (0, 0)))[:, :rows]
 
 
 def _dense_forward(images: Array, kernel: Array, stride: int, pads: Pads) -> tuple[Array, tuple[Array, Array]]:
-    return _plain(images, kernel, stride, pads), (images, kernel)
+    return _padded(images, kernel, stride, pads), (images, kernel)
 
 
 def _dense_backward(stride: int, pads: Pads, kept: tuple[Array, Array], upstream: Array) -> tuple[Array, Array]:
