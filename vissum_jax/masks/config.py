@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 
-from vissum_jax.masks.perturbation import BlurBlend, MeanColour, VaryingBlur
+from vissum_jax.masks.perturbation import BlurBlend, MeanColour, Noise, VaryingBlur
 
 BINARISE_BELOW = 0.5
 """A pixel is salient where its mask value is below this (VS 3.1)."""
@@ -141,8 +141,8 @@ class CompactConfig:
         jitter: Largest shift in pixels of the image in a robust step.
         robust_every: One step in this many is a robust one, in turn under a shift of the image and under each
             perturbation of `robust`; 0 for none.
-        robust: Perturbations that the masks shall survive beside the blur: a much wider one. Mean colour, inpainting
-            and noise are left out on purpose: they judge what transfers.
+        robust: Perturbations that the masks shall survive beside the blur. Those of
+            `vissum_jax.masks.perturbation.TRANSFERS` that are not among them judge what transfers.
         first_bisections: Halvings of the area at the start, along the warm start's ranking.
         last_bisections: Halvings of the gap below the smallest area at the end, along each of the best and the last
             ranking.
@@ -167,7 +167,7 @@ class CompactConfig:
     warm_start_sigma: float = 8.0
     jitter: int = 6
     robust_every: int = 4
-    robust: tuple[BlurBlend, ...] = (BlurBlend(sigma=30.0),)
+    robust: tuple[MeanColour | BlurBlend | Noise, ...] = (MeanColour(),)
     first_bisections: int = 4
     last_bisections: int = 3
     patience: int = 40
