@@ -276,8 +276,9 @@ def test_level_sets_have_the_area_asked_for(seed, area):
     field = smooth_field(seed)
     mask = np.asarray(level_set(field, area, 1.0))
     np.testing.assert_allclose(mask.round(5), mask, atol=1e-6)  # 0 and 1
-    # Quantiles are read on 8 x 8 samples here.
-    np.testing.assert_allclose(np.mean(mask < 0.5), area, atol=0.1)
+    # Quantiles are read on every fourth row and column, 8 x 8 samples here: of these the share is exact.
+    np.testing.assert_allclose(np.mean(mask[::4, ::4] < 0.5), area, atol=1 / 64)
+    np.testing.assert_allclose(np.mean(mask < 0.5), area, atol=0.2)
     soft = np.asarray(soft_level_set(field, area, 0.1))
     np.testing.assert_array_equal(soft < 0.5, mask < 0.5)
     # The salient pixels are those that rank highest.

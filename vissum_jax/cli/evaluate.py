@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any, Union
-
-import tyro
+from typing import Annotated
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
 from vissum_jax.cli.evaluate_localization import localization
+from vissum_jax.cli.groups import group
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
 from vissum_jax.cli.progress import make_progress
@@ -74,18 +73,4 @@ def drop(
     return DONE
 
 
-def _group(**commands: Any) -> Any:
-    """Commands under one name."""
-
-    def group(code: Any) -> int:
-        return code
-
-    members = [Annotated[Any, tyro.conf.subcommand(name=name, constructor=f)] for name, f in commands.items()]
-    # A choice of one is none to tyro: nothing, out of sight, makes it two.
-    choice = Union[tuple([*members, Annotated[None, tyro.conf.Suppress]])]  # noqa: UP007 - made at run time
-    group.__annotations__["code"] = Annotated[choice, tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes]
-    return group
-
-
-evaluate = _group(drop=drop, localization=localization)
-evaluate.__doc__ = "Measure what came out of runs."
+evaluate = group("Measure what came out of runs.", {"drop": drop, "localization": localization})

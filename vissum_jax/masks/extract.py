@@ -16,9 +16,7 @@ from vissum_jax.types import Classifier, MaskBatch, MaskStatus
 _SCORES = ("p_original", "p_soft", "p_binary", "p_transfer")
 
 
-def _batches(
-    rows: Int[np.ndarray, " k"], size: int
-) -> Iterator[tuple[Int[np.ndarray, " size"], Int[np.ndarray, " r"]]]:
+def batches(rows: Int[np.ndarray, " k"], size: int) -> Iterator[tuple[Int[np.ndarray, " size"], Int[np.ndarray, " r"]]]:
     """Rows in batches of one size: each with the rows that fill it up (its last, repeated) and without."""
     for start in range(0, len(rows), size):
         real = rows[start : start + size]
@@ -89,7 +87,7 @@ def extract(
 
     readable = np.flatnonzero(status == MaskStatus.OK)
     probabilities = np.full((count, len(names)), np.nan, dtype=np.float32)
-    for filled, rows in _batches(readable, batch_size):
+    for filled, rows in batches(readable, batch_size):
         answers = predict(classifier, jnp.asarray(images[filled]))
         probabilities[rows] = jax.device_get(answers)[: len(rows)]
     finite = np.all(np.isfinite(probabilities), axis=1)
@@ -117,7 +115,7 @@ def extract(
         "passes": np.zeros(count, np.int32),
         **{name: np.full(count, np.nan, np.float32) for name in (*_SCORES, "area")},
     }
-    for filled, rows in _batches(todo, batch_size):
+    for filled, rows in batches(todo, batch_size):
         valid = np.arange(batch_size) < len(rows)
         solution = solve(
             classifier, jnp.asarray(images[filled]), jnp.asarray(wanted[filled]), jnp.asarray(valid), config

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from vissum_jax.masks.binarise import ranking
-from vissum_jax.masks.perturbation import TRANSFERS, Perturbation
+from vissum_jax.masks.perturbation import TRANSFERS, perturb
 from vissum_jax.masks.score import log_probability
 from vissum_jax.masks.solve import JUDGE, to_unit
 from vissum_jax.types import Classifier
@@ -83,10 +83,7 @@ def judge(
     x = to_unit(images)
     kept = 1.0 - salient
 
-    def perturbed(perturbation: Perturbation) -> Float[Array, "b h w 3"]:
-        return jax.vmap(lambda image, mask: perturbation.apply(image, perturbation.prepare(image), mask))(x, kept)
-
-    variants = jnp.stack([x, perturbed(JUDGE), *map(perturbed, TRANSFERS.values())])
+    variants = jnp.stack([x, *(perturb(perturbation, x, kept) for perturbation in (JUDGE, *TRANSFERS.values()))])
     original, binary, *transfers = jnp.exp(jax.lax.map(lambda v: log_probability(classifier, v, class_index), variants))
     return Judgement(original, binary, jnp.stack(transfers, axis=1))
 

@@ -27,7 +27,7 @@ from vissum_jax.attribution.guided import guided_backprop, guided_grad_cam
 from vissum_jax.attribution.random_field import RandomConfig, random_field
 from vissum_jax.attribution.rise import RiseConfig, rise
 from vissum_jax.masks.config import PRESETS
-from vissum_jax.masks.extract import check_images
+from vissum_jax.masks.extract import batches, check_images
 from vissum_jax.masks.extremal import ExtremalConfig, extremal_perturbation
 from vissum_jax.masks.solve import solve, to_unit
 from vissum_jax.types import Classifier
@@ -255,9 +255,7 @@ def importance(
         )
     fingerprints = np.array([zlib.crc32(image.tobytes()) for image in images], np.uint32)
     maps, passes = np.empty((count, height, width), np.float32), np.empty(count, np.int32)
-    for start in range(0, count, batch_size):
-        rows = np.arange(start, min(start + batch_size, count))
-        filled = np.pad(rows, (0, batch_size - len(rows)), mode="edge")
+    for filled, rows in batches(np.arange(count), batch_size):
         batch = Batch(
             images=jnp.asarray(images[filled]),
             class_index=jnp.asarray(class_index[filled]),

@@ -29,6 +29,13 @@ class Perturbation(Protocol):
         ...
 
 
+def perturb(
+    perturbation: Perturbation, images: Float[Array, "b h w 3"], masks: Float[Array, "b h w"]
+) -> Float[Array, "b h w 3"]:
+    """Phi(x; m) of a batch, once; where it is evaluated again and again, `prepare` belongs outside of the loop."""
+    return jax.vmap(lambda image, mask: perturbation.apply(image, perturbation.prepare(image), mask))(images, masks)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VaryingBlur:
     """Blur each pixel with sigma(u) = sigma_max (1 - m(u)) (VS 3.1, with the sign of its text).

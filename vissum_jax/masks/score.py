@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from vissum_jax.attribution.gradient import own_log_odds
 from vissum_jax.types import Classifier
 
 
@@ -17,10 +17,7 @@ def log_odds(
     Its gradient points where log f_c's does, d log f_c = (1 - f_c) d log odds, but does not vanish where f_c
     rounds to 1 (logits 17 apart).
     """
-    logits = classifier(images).logits.astype(jnp.float32)
-    own = jnp.arange(logits.shape[1]) == class_index[:, None]
-    others = jax.nn.logsumexp(jnp.where(own, -jnp.inf, logits), axis=1)
-    return logits[jnp.arange(logits.shape[0]), class_index] - others
+    return own_log_odds(classifier(images).logits, class_index)
 
 
 def log_probability(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from vissum_jax.masks import compact, phased
 from vissum_jax.masks.config import BINARISE_BELOW, CompactConfig, MaskConfig
-from vissum_jax.masks.perturbation import MeanColour, Perturbation, VaryingBlur
+from vissum_jax.masks.perturbation import MeanColour, VaryingBlur, perturb
 from vissum_jax.masks.score import log_probability
 from vissum_jax.types import Classifier
 
@@ -73,11 +73,8 @@ def solve(
     salient = soft < BINARISE_BELOW
     binary = 1.0 - salient
 
-    def perturbed(perturbation: Perturbation, masks: Array) -> Array:
-        return jax.vmap(lambda image, mask: perturbation.apply(image, perturbation.prepare(image), mask))(x, masks)
-
     # One loop over the four judgements: a network's program is compiled once for all of them.
-    variants = jnp.stack([x, perturbed(own, soft), perturbed(JUDGE, binary), perturbed(TRANSFER, binary)])
+    variants = jnp.stack([x, perturb(own, x, soft), perturb(JUDGE, x, binary), perturb(TRANSFER, x, binary)])
     log_probabilities = jax.lax.map(lambda v: log_probability(classifier, v, class_index), variants)
     p_original, p_soft, p_binary, p_transfer = jnp.exp(log_probabilities)
     return Solution(

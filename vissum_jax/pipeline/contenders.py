@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from vissum_jax.attribution.guided import guided
 from vissum_jax.masks.binarise import Bisection, BisectionConfig, at_area, bisected
 from vissum_jax.masks.config import MaskConfig
-from vissum_jax.masks.extract import extract
+from vissum_jax.masks.extract import batches, extract
 from vissum_jax.masks.methods import importance, method_named
 from vissum_jax.masks.solve import to_unit
 from vissum_jax.models import ARCHITECTURES, load_classifier
@@ -123,12 +123,9 @@ class Found(NamedTuple):
 def in_batches(function: Callable[..., Any], *arrays: np.ndarray, size: int) -> Any:
     """Call a compiled function on batches of one size and join what it returns; the last batch is filled up."""
     pieces = []
-    for start in range(0, len(arrays[0]), size):
-        parts = [array[start : start + size] for array in arrays]
-        real = len(parts[0])
-        filled = [np.pad(part, [(0, size - real), *[(0, 0)] * (part.ndim - 1)], mode="edge") for part in parts]
-        answer = jax.device_get(function(*map(jnp.asarray, filled)))
-        pieces.append(jax.tree.map(lambda values, real=real: values[:real], answer))
+    for filled, rows in batches(np.arange(len(arrays[0])), size):
+        answer = jax.device_get(function(*(jnp.asarray(array[filled]) for array in arrays)))
+        pieces.append(jax.tree.map(lambda values, rows=rows: values[: len(rows)], answer))
     return jax.tree.map(lambda *values: np.concatenate(values), *pieces)
 
 
