@@ -11,11 +11,13 @@ import tyro
 from vissum_jax.cli.class_model import class_model
 from vissum_jax.cli.demo import demo
 from vissum_jax.cli.evaluate import evaluate
+from vissum_jax.cli.export import export
 from vissum_jax.cli.localize import localize
 from vissum_jax.cli.models import models
 from vissum_jax.cli.run import run
 from vissum_jax.cli.saliency import saliency
 from vissum_jax.cli.stages import masks, report, summarize
+from vissum_jax.cli.study import study
 
 COMMANDS = {
     "demo": demo,
@@ -24,6 +26,8 @@ COMMANDS = {
     "summarize": summarize,
     "report": report,
     "evaluate": evaluate,
+    "export": export,
+    "study": study,
     "saliency": saliency,
     "class-model": class_model,
     "localize": localize,

@@ -1,0 +1,1 @@
+"""A run's masks and summaries in the formats of other tools."""
