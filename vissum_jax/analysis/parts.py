@@ -65,6 +65,11 @@ class PartScores:
     parts: int
     without_part: float
 
+    @property
+    def gain(self) -> float:
+        """Purity as a multiple of the shuffled one; NaN where no member shows a part."""
+        return self.purity / self.shuffled_purity if self.shuffled_purity > 0 else float("nan")
+
 
 def part_of_box(
     labels: UInt8[np.ndarray, "h w"], salient: Bool[np.ndarray, "h w"], box: Box, config: PartConfig

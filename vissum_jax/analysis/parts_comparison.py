@@ -1,0 +1,126 @@
+"""Part measures of summaries beside those of other groupings: means over classes, paired differences, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from vissum_jax.analysis.bootstrap import BootstrapConfig, paired_difference
+from vissum_jax.analysis.drop import MISSING, markdown
+
+OURS, SHUFFLED = "summaries", "shuffled"
+TITLES = {
+    OURS: "summaries",
+    SHUFFLED: "shuffled",
+    "k_means": "k-means",
+    "agglomerative": "agglomerative",
+    "ace": "ACE",
+    "craft": "CRAFT",
+}
+_MEASURES = ("summaries", "members", "purity", "shuffled_purity", "gain", "nmi", "parts", "without_part")
+_HEADINGS = ("groups", "members", "purity", "shuffled", "purity / shuffled", "NMI", "parts", "without part")
+_COUNTS = ("summaries", "members", "parts")
+
+Entry = Mapping[str, Any]  # one class: `methods`, with the measures of each, and `stability`
+
+
+def over_classes(classes: Sequence[Entry], methods: Sequence[str], config: BootstrapConfig) -> dict[str, Any]:
+    """Means over the classes that have a value, and how much better the summaries are, class by class.
+
+    `gain` over classes is the mean purity as a multiple of the mean shuffled purity. A difference is that of the
+    summaries' measure and the other's, averaged over the classes that both have, with the paired bootstrap's interval.
+
+    Args:
+        classes: Measures of each class.
+        methods: Groupings, the summaries first.
+        config: Constants of the bootstrap.
+
+    Returns:
+        Plain values: `over_classes`, `stability`, `differences`.
+    """
+    means = {}
+    for method in methods:
+        columns = {name: _column(classes, method, name) for name in _MEASURES}
+        mean = {name: _mean(values) for name, values in columns.items()}
+        purity, shuffled = mean["purity"], mean["shuffled_purity"]
+        mean["gain"] = purity / shuffled if purity is not None and shuffled else None
+        means[method] = {"classes": int(np.isfinite(columns["purity"]).sum()), **mean}
+    own = {name: _column(classes, OURS, name) for name in ("purity", "gain")}
+    differences: dict[str, Any] = {
+        SHUFFLED: {"purity": _difference(own["purity"], _column(classes, OURS, "shuffled_purity"), config)}
+    }
+    for method in methods:
+        if method != OURS:
+            differences[method] = {
+                name: _difference(values, _column(classes, method, name), config) for name, values in own.items()
+            }
+    stabilities = [_number(entry["stability"]["value"]) for entry in classes]
+    return {"over_classes": means, "stability": _mean(np.array(stabilities)), "differences": differences}
+
+
+def parts_markdown(values: Mapping[str, Any]) -> str:
+    """The tables for people: over classes, then class by class."""
+    lines = []
+    for method, mean in values["over_classes"].items():
+        difference = values["differences"].get(method, {}).get("purity")
+        cells = [_text(mean[name], ".1f" if name in _COUNTS else ".3f") for name in _MEASURES]
+        lines.append([TITLES[method], str(mean["classes"]), *cells, _interval(difference)])
+    out = markdown(["grouping", "classes", *_HEADINGS, "summaries' purity minus it"], lines)
+    others = [method for method in values["over_classes"] if method != OURS]
+    headings = ["class", *_HEADINGS, "stability", *(f"purity: {TITLES[method]}" for method in others)]
+    by_class = []
+    for entry in values["classes"]:
+        methods = entry["methods"]
+        cells = [_text(methods[OURS][name], "d" if name in _COUNTS else ".3f") for name in _MEASURES]
+        purities = [_text(methods.get(method, {}).get("purity"), ".3f") for method in others]
+        name = entry["class_name"].replace("|", "\\|")
+        by_class.append([name, *cells, _text(entry["stability"]["value"], ".3f"), *purities])
+    out += "\n" + markdown(headings, by_class)
+    reasons = [f"{entry['class_name']}: {entry['reason']}" for entry in values["classes"] if entry["reason"]]
+    for entry in values["classes"]:
+        for method in others:
+            why = entry["methods"].get(method, {}).get("reason")
+            reasons += [f"{entry['class_name']}, {TITLES[method]}: {why}"] if why and not entry["reason"] else []
+    notes = [f"- {' '.join(reason.split())}." for reason in reasons]
+    return out + ("\n" + "\n".join(notes) + "\n" if notes else "")
+
+
+def _column(classes: Sequence[Entry], method: str, name: str) -> Float[np.ndarray, " n"]:
+    """A measure of each class, NaN where it has none; counts of a class without members are none, too."""
+    found = [entry["methods"].get(method, {}) for entry in classes]
+    return np.array([_number(scores.get(name)) if scores.get("members") else np.nan for scores in found])
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _mean(values: Float[np.ndarray, " n"]) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else None
+
+
+def _difference(
+    first: Float[np.ndarray, " n"], second: Float[np.ndarray, " n"], config: BootstrapConfig
+) -> dict[str, Any]:
+    found = paired_difference(first, second, config)
+    return {
+        "mean": found.mean if found.images else None,
+        "low": found.low if found.images else None,
+        "high": found.high if found.images else None,
+        "classes": found.images,
+        "better_in": int(np.sum(first > second)),
+    }
+
+
+def _interval(difference: Mapping[str, Any] | None) -> str:
+    if difference is None or difference["mean"] is None:
+        return MISSING
+    return f"{difference['mean']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+
+
+def _text(value: float | None, spec: str) -> str:
+    return MISSING if value is None else format(value, spec)
