@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
+from vissum_jax.cli.evaluate_counts import counts
 from vissum_jax.cli.evaluate_localization import localization
+from vissum_jax.cli.evaluate_parts import parts
 from vissum_jax.cli.groups import group
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
@@ -73,4 +75,7 @@ def drop(
     return DONE
 
 
-evaluate = group("Measure what came out of runs.", {"drop": drop, "localization": localization})
+evaluate = group(
+    "Measure what came out of runs.",
+    {"drop": drop, "parts": parts, "counts": counts, "localization": localization},
+)
