@@ -9,6 +9,7 @@ from pathlib import Path
 import tyro
 
 from vissum_jax.cli.class_model import class_model
+from vissum_jax.cli.compare import compare
 from vissum_jax.cli.demo import demo
 from vissum_jax.cli.evaluate import evaluate
 from vissum_jax.cli.export import export
@@ -26,6 +27,7 @@ COMMANDS = {
     "summarize": summarize,
     "report": report,
     "evaluate": evaluate,
+    "compare": compare,
     "export": export,
     "study": study,
     "saliency": saliency,
