@@ -115,6 +115,26 @@ def test_flipping_finds_mirrored_images(matches):
     assert np.diag(block).mean() > 2 * np.diag(unflipped).mean()
 
 
+def test_flipping_takes_the_larger_of_the_oracles_two_scores():
+    images, batch, whitening = photographs(), proposals(), load_whitening(0.01)
+
+    def described(row, mirrored):
+        boxes, shown = batch.boxes[row].copy(), images[row]
+        if mirrored:
+            boxes[:, 0] = SIDE - boxes[:, 0] - boxes[:, 2]
+            shown = shown[:, ::-1]
+        features = np.asarray(whitened_descriptors(shown, boxes, *whitening), dtype=np.float64)
+        return boxes[batch.valid[row]], features[batch.valid[row]]
+
+    matches = match_class(images, batch, MatchingConfig(flip=True))
+    rows, columns = (batch.salient[row][batch.valid[row]] for row in (0, 1))
+    block = matches.similarity[np.ix_(matches.image_ids == 0, matches.image_ids == 1)]
+    scored = [oracle.lom(described(0, False), described(1, mirrored))[np.ix_(rows, columns)] for mirrored in (0, 1)]
+    back = [oracle.lom(described(1, False), described(0, mirrored))[np.ix_(columns, rows)].T for mirrored in (0, 1)]
+    errors = [np.abs(block - np.maximum(*both)).max() / np.max(both) for both in (scored, back)]
+    assert min(errors) < 1e-4
+
+
 def test_one_image_matches_itself_and_has_no_best_scores():
     batch = permuted(proposals(), np.array([0]))
     matches = match_class(photographs()[:1], batch, MatchingConfig())

@@ -7,6 +7,10 @@ from vissum_jax.matching import MatchingConfig
     ("options", "message"),
     [
         ({"score": "hog"}, "`score` must be one of lom, nam, phm, got 'hog'."),
+        ({"descriptor": "sift"}, "`descriptor` must be one of hog, network, both, got 'sift'."),
+        ({"endpoint_cells": 0}, "`endpoint_cells` must be positive, got 0."),
+        ({"network_weight": 1.0}, "`network_weight` must be in (0, 1), got 1.0."),
+        ({"network_ridge": 0.0}, "`network_ridge` must be positive, got 0.0."),
         ({"median_steps": 0}, "`median_steps` must be positive, got 0."),
         ({"best_matches": -3}, "`best_matches` must be positive, got -3."),
         ({"whitening_ridge": 0.0}, "`whitening_ridge` must be positive, got 0.0."),

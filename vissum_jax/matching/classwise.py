@@ -6,7 +6,6 @@ import functools
 import hashlib
 import itertools
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,12 +15,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from vissum_jax.matching.config import MatchingConfig
-from vissum_jax.matching.features import DIMENSIONS, whitened_descriptors
+from vissum_jax.matching.description import FeatureMaps, View, describe_class, host_array
 from vissum_jax.matching.lom import lom
 from vissum_jax.matching.nam import Described, nam
 from vissum_jax.matching.phm import phm
-from vissum_jax.matching.whitening import load_whitening
-from vissum_jax.ops.boxes import mirror
 from vissum_jax.types import ProposalBatch
 
 # Shapes are rounded up, so that few programs are compiled, and images are held on the device by blocks, so
@@ -105,17 +102,6 @@ def _score_pairs(
     return jax.lax.map(one_pair, pairs, batch_size=at_once)
 
 
-_describe = jax.jit(whitened_descriptors)
-
-
-def _host_array(shape: tuple[int, ...], config: MatchingConfig) -> Float[np.ndarray, ...]:
-    """Room for float32 values: in memory, or beyond `config.host_bytes` in a file without a name."""
-    if 4 * math.prod(shape) <= config.host_bytes:
-        return np.zeros(shape, dtype=np.float32)
-    with tempfile.TemporaryFile() as file:
-        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
-
-
 def _canonical_order(images: UInt8[np.ndarray, "n h w 3"], proposals: ProposalBatch) -> Int[np.ndarray, " k"]:
     """Images that have salient boxes, in an order that depends on their content alone.
 
@@ -182,6 +168,7 @@ def match_class(
     proposals: ProposalBatch,
     config: MatchingConfig,
     *,
+    feature_maps: FeatureMaps | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Matches:
     """Match scores among all salient boxes of a class (VS 3.2).
@@ -195,13 +182,14 @@ def match_class(
         images: RGB.
         proposals: Their proposals.
         config: Constants.
+        feature_maps: The network, if `config.descriptor` asks for one.
         progress: Called with numbers of pairs done, n (n + 1) / 2 in all.
 
     Returns:
         Rows by image and then by proposal; without rows if no box is salient.
 
     Raises:
-        ValueError: If there is not one row of proposals per image.
+        ValueError: If there is not one row of proposals per image, or the network is missing.
     """
     if len(images) != len(proposals.boxes):
         raise ValueError(
@@ -226,28 +214,17 @@ def match_class(
     boxes, valid = _salient_first(proposals, order, width)
     image_size = (images.shape[1], images.shape[2])
 
-    whitening = jax.device_put(load_whitening(config.whitening_ridge))
+    views = describe_class(images[order], boxes, valid, config, feature_maps)
 
-    def describe(mirrored: bool) -> tuple[Int[np.ndarray, "k p 4"], Float[np.ndarray, "k p d"]]:
-        described = _host_array((count, width, DIMENSIONS), config)
-        seen = mirror(boxes, width=image_size[1]) if mirrored else boxes
-        for row, image in enumerate(order):
-            shown = images[image][:, ::-1] if mirrored else images[image]
-            described[row] = _describe(shown, seen[row], whitening.mean, whitening.factor)
-        return seen, described
-
-    views = [describe(mirrored) for mirrored in ((False, True) if config.flip else (False,))]
-
-    def on_device(view, block: slice) -> Described:
-        seen, descriptors = view
+    def on_device(view: View, block: slice) -> Described:
         return Described(
-            boxes=jnp.asarray(_padded(seen[block], _BLOCK)),
+            boxes=jnp.asarray(_padded(view.boxes[block], _BLOCK)),
             valid=jnp.asarray(_padded(valid[block], _BLOCK)),
-            descriptors=jnp.asarray(_padded(descriptors[block], _BLOCK)),
+            descriptors=jnp.asarray(_padded(view.descriptors[block], _BLOCK)),
         )
 
     starts = np.concatenate([[0], np.cumsum(salient)])
-    similarity = _host_array((int(starts[-1]),) * 2, config)
+    similarity = host_array((int(starts[-1]),) * 2, config)
 
     def store(left: slice, right: slice, pairs, scores) -> None:
         for (i, j), block in zip(pairs, np.asarray(scores), strict=False):

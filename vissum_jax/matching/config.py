@@ -5,15 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SCORES = ("lom", "nam", "phm")
+DESCRIPTORS = ("hog", "network", "both")
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchingConfig:
     """How two images' proposals are scored against each other (PF, VS 3.2).
 
-    The descriptor's own constants are not options: the shipped background statistics belong to them.
+    HOG's own constants are not options: the shipped background statistics belong to them.
 
     Attributes:
+        descriptor: What boxes are compared by: ``hog`` (VS), ``network`` (the explained network's own features,
+            pooled over the box) or ``both``.
+        endpoint: The network's feature map, by its name; empty for the last one that is fine enough.
+        endpoint_cells: A feature map is fine enough with so many cells along each side.
+        network_weight: Share of the network's similarity in ``both``.
+        network_ridge: Added to the diagonal of the features' covariance, as a share of their mean variance.
         score: ``lom`` (local offset matching, what VS uses), ``nam`` (naive appearance matching) or ``phm``
             (probabilistic Hough matching).
         flip: Score each pair of images also with the second one mirrored, and take the larger.
@@ -35,6 +42,11 @@ class MatchingConfig:
         host_bytes: Host arrays above this size live in a temporary file, so that memory stays bounded.
     """
 
+    descriptor: str = "hog"
+    endpoint: str = ""
+    endpoint_cells: int = 12
+    network_weight: float = 0.5
+    network_ridge: float = 0.1
     score: str = "lom"
     flip: bool = False
     whitening_ridge: float = 0.01
@@ -56,11 +68,16 @@ class MatchingConfig:
         """Check ranges."""
         if self.score not in SCORES:
             raise ValueError(f"`score` must be one of {', '.join(SCORES)}, got {self.score!r}.")
-        for name in ("median_steps", "hough_bins", "hough_scale_bins", "best_matches", "host_bytes"):
+        if self.descriptor not in DESCRIPTORS:
+            raise ValueError(f"`descriptor` must be one of {', '.join(DESCRIPTORS)}, got {self.descriptor!r}.")
+        if not 0 < self.network_weight < 1:
+            raise ValueError(f"`network_weight` must be in (0, 1), got {self.network_weight}.")
+        for name in ("endpoint_cells", "median_steps", "hough_bins", "hough_scale_bins", "best_matches", "host_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be positive, got {getattr(self, name)}.")
         for name in (
             "whitening_ridge",
+            "network_ridge",
             "median_epsilon",
             "hough_min_cell",
             "hough_scale_range",
