@@ -235,11 +235,15 @@ class Summary:
     """One visual summary: the same part in many images of a class.
 
     Attributes:
-        number: Position among the class's summaries, kept ones first, largest first.
+        number: Position among the class's summaries: kept ones first, the most important first, the largest first.
         members: By rank; the exemplar first.
         ssim: Median off-diagonal structural similarity of the members compared (med_c in VS 3.2).
         kept: Whether it passes the consistency rule.
         reason: Why it was dropped, else empty.
+        importance: Mean over the kept members of the share of the class's probability that is lost when the
+            member's part alone is blurred; NaN if it was not measured.
+        stability: How surely the cluster is found again in some of the images, in [0, 1]; NaN if it was not
+            measured.
     """
 
     number: int
@@ -247,6 +251,8 @@ class Summary:
     ssim: float
     kept: bool
     reason: str = ""
+    importance: float = float("nan")
+    stability: float = float("nan")
 
     @property
     def kept_members(self) -> tuple[Member, ...]:

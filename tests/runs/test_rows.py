@@ -65,6 +65,8 @@ SUMMARY_COLUMNS = [
     "ssim",
     "exemplar",
     "kept",
+    "importance",
+    "stability",
 ]
 STATUSES = {"ok", "skipped_prediction", "infeasible", "unreadable", "non_finite"}
 
@@ -257,7 +259,14 @@ def member(image: int, rank: int, *, ssim: float = 0.5, kept: bool = True) -> Me
 RESULT = ClassSummaries(
     class_index=15,
     summaries=(
-        Summary(number=0, members=(member(2, 0), member(0, 1), member(3, 2, kept=False)), ssim=0.5, kept=True),
+        Summary(
+            number=0,
+            members=(member(2, 0), member(0, 1), member(3, 2, kept=False)),
+            ssim=0.5,
+            kept=True,
+            importance=0.25,
+            stability=0.75,
+        ),
         Summary(number=1, members=(member(1, 0, ssim=NAN),), ssim=NAN, kept=False, reason="1 members, fewer than 3"),
     ),
     diagnostics=ClusterDiagnostics(
@@ -305,9 +314,13 @@ def test_a_summary_row_is_a_member():
         "summary_kept": True,
         "summary_ssim": 0.5,
         "summary_reason": "",
+        "importance": 0.25,
+        "stability": 0.75,
     }
     assert rows[3]["ssim"] is None
     assert rows[3]["summary_ssim"] is None
+    assert rows[3]["importance"] is None
+    assert rows[3]["stability"] is None
     assert rows[3]["summary_reason"] == "1 members, fewer than 3"
 
 

@@ -1,7 +1,16 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from vissum_jax.summaries import SummaryConfig, kept_members, one_box_per_image, summarize_class
+from vissum_jax.summaries import (
+    SummaryConfig,
+    kept_members,
+    near_exemplar,
+    numbered,
+    one_box_per_image,
+    summarize_class,
+)
 
 CONFIG = SummaryConfig()
 SIDE = 64
@@ -104,6 +113,41 @@ def test_the_member_rule_counts_similarities_below_the_threshold():
     np.testing.assert_array_equal(kept_members(ssim, 0.5, CONFIG), [True, True, False, False])
     np.testing.assert_array_equal(kept_members(ssim, 0.5, SummaryConfig(member_share=0.7)), [True, True, False, True])
     np.testing.assert_array_equal(kept_members(np.array([[nan]]), 0.5, CONFIG), [False])
+
+
+def test_members_far_below_the_best_match_are_dropped_on_request():
+    scores = np.array([50.0, 10.0, 6.0, 4.9, 0.0])
+    np.testing.assert_array_equal(near_exemplar(scores, SummaryConfig(member_similarity=0.5)), [1, 1, 1, 0, 0])
+    assert near_exemplar(scores, CONFIG).all()
+    assert near_exemplar(scores[:1], SummaryConfig(member_similarity=0.5)).all()
+    assert near_exemplar(np.array([0.0, 3.0]), SummaryConfig(member_similarity=1.0)).all()
+
+
+def test_a_summary_without_its_far_members_has_fewer():
+    """One image's parts are less like all others, but still like nothing else."""
+    similarity, boxes, image_ids = scene_boxes()
+    far = np.flatnonzero(image_ids == 3)
+    similarity[far], similarity[:, far] = 0.4 * similarity[far], 0.4 * similarity[:, far]
+    kept = {}
+    for share in (0.0, 0.6):
+        config = SummaryConfig(member_consistency=0.5, member_similarity=share)
+        summaries = summarize_class(scenes(), 7, similarity, boxes, image_ids, config).kept
+        kept[share] = [{member.image for member in summary.kept_members} for summary in summaries]
+    assert kept == {0.0: [set(range(6))] * 2, 0.6: [{0, 1, 2, 4, 5}] * 2}
+
+
+def test_numbers_follow_importance_among_what_is_kept():
+    similarity, boxes, image_ids = scene_boxes()
+    found = summarize_class(scenes(), 7, similarity, boxes, image_ids, SummaryConfig(member_consistency=0.9)).summaries
+    first, second = (dataclasses.replace(s, number=-1) for s in found)
+    dropped = dataclasses.replace(first, kept=False, importance=0.9)
+    small = dataclasses.replace(first, members=first.members[:3], importance=float("nan"))
+    ranked = numbered(
+        [dropped, small, dataclasses.replace(first, importance=0.1), dataclasses.replace(second, importance=0.7)]
+    )
+    assert [summary.number for summary in ranked] == [0, 1, 2, 3]
+    np.testing.assert_array_equal([summary.importance for summary in ranked], [0.7, 0.1, np.nan, 0.9])
+    assert [summary.kept for summary in ranked] == [True, True, True, False]
 
 
 def nothing(count=0):

@@ -72,9 +72,15 @@ SUMMARY_SCHEMA = pa.schema(
         ("summary_kept", pa.bool_()),
         ("summary_ssim", pa.float32()),
         ("summary_reason", pa.string()),
+        ("importance", pa.float32()),
+        ("stability", pa.float32()),
     ]
 )
-"""Summary rows, one a member. `kept` is the member's own; a member counts where `summary_kept` holds too."""
+"""Summary rows, one a member; what was not measured is null.
+
+`kept` is the member's own; a member counts where `summary_kept` holds too. The last columns, from `summary_kept`
+on, are the summary's and the same in all its rows.
+"""
 
 _CLASS_KEY = b"vissum.class"  # of the schema's metadata: what holds for a class that may have no row
 
@@ -178,6 +184,10 @@ def summary_table(result: ClassSummaries, class_name: str, images: Sequence[str]
         class_name: Its name.
         images: Names of the class's images, in the order that the members count.
     """
+
+    def measured(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
     rows = [
         {
             "class_index": result.class_index,
@@ -187,12 +197,14 @@ def summary_table(result: ClassSummaries, class_name: str, images: Sequence[str]
             "image": images[member.image],
             **dict(zip(("box_x", "box_y", "box_w", "box_h"), member.box, strict=True)),
             "similarity": member.similarity,
-            "ssim": None if math.isnan(member.ssim) else member.ssim,
+            "ssim": measured(member.ssim),
             "exemplar": member.exemplar,
             "kept": member.kept,
             "summary_kept": summary.kept,
-            "summary_ssim": None if math.isnan(summary.ssim) else summary.ssim,
+            "summary_ssim": measured(summary.ssim),
             "summary_reason": summary.reason,
+            "importance": measured(summary.importance),
+            "stability": measured(summary.stability),
         }
         for summary in result.summaries
         for member in summary.members
@@ -240,6 +252,8 @@ def class_summaries(table: pa.Table, images: Sequence[str]) -> ClassSummaries:
             ssim=known(rows[0]["summary_ssim"]),
             kept=rows[0]["summary_kept"],
             reason=rows[0]["summary_reason"],
+            importance=known(rows[0]["importance"]),
+            stability=known(rows[0]["stability"]),
         )
         for number, rows in sorted(grouped.items())
     )

@@ -80,6 +80,6 @@ def cluster(similarity: Float[np.ndarray, "m m"], config: SummaryConfig, seed: i
     for _ in range(config.retries):
         if result.converged:
             break
-        damping = 1 - (1 - damping) / 2
+        damping = 1 - (1 - damping) * config.retry_factor
         result = _attempt(relative, preference, damping, config, seed)
     return result

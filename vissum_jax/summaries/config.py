@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from vissum_jax.ops.ssim import SsimConfig
 
 WARPS = ("simple", "flow")
 
@@ -21,10 +23,14 @@ class SummaryConfig:
         damping: Of affinity propagation's messages.
         max_iterations: Its iterations at most.
         convergence_iterations: It has converged when its exemplars stay for so many iterations.
-        retries: When it does not converge, it is run again so many times, its damping each time half as far
-            from one.
-        seed: Of the noise by which it breaks ties.
+        retries: When it does not converge, it is run again so many times,
+        retry_factor: its damping each time nearer to one, at this share of the distance.
+        seed: Of the noise by which it breaks ties, and of the images drawn to measure stability.
+        stability_repeats: Clusterings of some of the images, by which every cluster's stability is measured;
+            0 for none. Similarities are not computed again.
+        stability_share: Share of the images in each of them.
         top_members: Members, the exemplar first, that every member of a cluster is compared with.
+        ssim: Constants of the structural similarity by which they are.
         warp: How a member is laid over the exemplar before they are compared: ``simple`` resizes its box,
             ``flow`` warps its image by the dense flow between the matches of the two images.
         flow_smoothness: Weight of the flow's smoothness against what the matches say (lambda).
@@ -39,7 +45,9 @@ class SummaryConfig:
         member_consistency: A structural similarity counts against a member when it is below this share of G.
             VS has 1, which asks more of members than of clusters: where all clusters look much alike, those
             just below G lose all their members.
-        member_share: A member is kept when less than this share of its structural similarities do.
+        member_share: A member is kept when less than this share of its structural similarities do,
+        member_similarity: and when its match score with the exemplar is at least this share of the best
+            member's; 0 for VS's rule to the letter.
     """
 
     preference_factor: float = 1.3
@@ -48,8 +56,12 @@ class SummaryConfig:
     max_iterations: int = 1000
     convergence_iterations: int = 100
     retries: int = 3
+    retry_factor: float = 0.5
     seed: int = 0
+    stability_repeats: int = 0
+    stability_share: float = 0.5
     top_members: int = 10
+    ssim: SsimConfig = field(default_factory=SsimConfig)
     warp: str = "simple"
     flow_smoothness: float = 20.0
     flow_colour_decay: float = 30.0
@@ -60,6 +72,7 @@ class SummaryConfig:
     min_members: int = 3
     member_consistency: float = 1.0
     member_share: float = 0.6
+    member_similarity: float = 0.0
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -74,6 +87,7 @@ class SummaryConfig:
         for name in (
             "retries",
             "seed",
+            "stability_repeats",
             "preference_factor",
             "consistency",
             "member_consistency",
@@ -86,5 +100,10 @@ class SummaryConfig:
             raise ValueError(f"`top_members` must be at least 2, got {self.top_members}.")
         if not 0 < self.member_share <= 1:
             raise ValueError(f"`member_share` must be in (0, 1], got {self.member_share}.")
+        for name in ("retry_factor", "stability_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}.")
+        if not 0 <= self.member_similarity <= 1:
+            raise ValueError(f"`member_similarity` must be in [0, 1], got {self.member_similarity}.")
         if self.warp not in WARPS:
             raise ValueError(f"`warp` must be one of {', '.join(WARPS)}, got {self.warp!r}.")

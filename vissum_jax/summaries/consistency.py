@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from vissum_jax.ops.ssim import SsimConfig, ssim_matrix
+from vissum_jax.ops.ssim import ssim_matrix
 from vissum_jax.summaries.config import SummaryConfig
 
-SSIM = SsimConfig()
-
-_compare = jax.jit(functools.partial(ssim_matrix, config=SSIM))
+_compare = jax.jit(ssim_matrix, static_argnames="config")
 
 
 def member_similarities(
@@ -37,7 +33,8 @@ def member_similarities(
     padded = np.pad(overlays, ((0, batches * step - count), (0, 0), (0, 0)))
     size_array = np.array(size)
     blocks = [
-        np.asarray(_compare(padded[k * step : (k + 1) * step], padded[:step], size_array)) for k in range(batches)
+        np.asarray(_compare(padded[k * step : (k + 1) * step], padded[:step], size_array, config=config.ssim))
+        for k in range(batches)
     ]
     out = np.concatenate(blocks)[:count, : min(step, count)].astype(np.float64)
     np.fill_diagonal(out, np.nan)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from vissum_jax.summaries.cluster_stability import cluster_stability
 from vissum_jax.summaries.clustering import cluster
 from vissum_jax.summaries.config import SummaryConfig
 from vissum_jax.summaries.consistency import member_similarities
@@ -17,10 +19,11 @@ from vissum_jax.types import ClassSummaries, ClusterDiagnostics, Member, Summary
 
 @dataclass(frozen=True, kw_only=True)
 class _Candidate:
-    """A cluster with one box per image, the exemplar first, and its structural similarities."""
+    """A cluster with one box per image, the exemplar first, its structural similarities and its stability."""
 
     members: Int[np.ndarray, " m"]
     ssim: Float[np.ndarray, "m k"]
+    stability: float
 
     @property
     def median(self) -> float:
@@ -56,6 +59,17 @@ def kept_members(ssim: Float[np.ndarray, "m k"], global_ssim: float, config: Sum
     return (count > 0) & (below < config.member_share * count)
 
 
+def near_exemplar(similarity: Float[np.ndarray, " m"], config: SummaryConfig) -> Bool[np.ndarray, " m"]:
+    """Members whose match score with the exemplar, which comes first, is not far below the best one's.
+
+    Affinity propagation leaves no box out: what is like nothing else ends at the exemplar that it is least
+    unlike, so that a cluster's tail may show anything.
+    """
+    near = similarity >= config.member_similarity * similarity[1:].max(initial=0.0)
+    near[0] = True
+    return near
+
+
 def _verdict(candidate: _Candidate, kept: int, global_ssim: float, config: SummaryConfig) -> str:
     """Why a cluster is dropped; empty if it is kept."""
     count = len(candidate.members)
@@ -77,8 +91,9 @@ def _summary(
     config: SummaryConfig,
 ) -> Summary:
     """The cluster with both rules applied; its number is given later."""
-    kept = kept_members(candidate.ssim, global_ssim, config)
     exemplar = candidate.members[0]
+    scores = similarity[exemplar, candidate.members]
+    kept = kept_members(candidate.ssim, global_ssim, config) & near_exemplar(scores, config)
     x, y, w, h = boxes[candidate.members].T.tolist()
     reason = _verdict(candidate, int(kept.sum()), global_ssim, config)
     members = tuple(
@@ -86,22 +101,32 @@ def _summary(
             image=int(image_ids[row]),
             box=(x[rank], y[rank], w[rank], h[rank]),
             rank=rank,
-            similarity=float(similarity[exemplar, row]),
+            similarity=float(scores[rank]),
             ssim=_nanmedian(candidate.ssim[rank]),
             exemplar=rank == 0,
             kept=bool(kept[rank]),
         )
         for rank, row in enumerate(candidate.members)
     )
-    return Summary(number=0, members=members, ssim=candidate.median, kept=not reason, reason=reason)
+    return Summary(
+        number=0,
+        members=members,
+        ssim=candidate.median,
+        kept=not reason,
+        reason=reason,
+        stability=candidate.stability,
+    )
 
 
-def _numbered(summaries: list[Summary]) -> tuple[Summary, ...]:
-    """Kept summaries first, largest first; then those that look most alike."""
+def numbered(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
+    """Number summaries: kept ones first, the most important first, the largest first, those most alike first."""
+
+    def falling(value: float) -> float:
+        return -value if np.isfinite(value) else np.inf
 
     def key(summary: Summary) -> tuple:
-        alike = summary.ssim if np.isfinite(summary.ssim) else -2.0
-        return (not summary.kept, -len(summary.kept_members), -len(summary.members), -alike)
+        sizes = -len(summary.kept_members), -len(summary.members)
+        return (not summary.kept, falling(summary.importance), *sizes, falling(summary.ssim))
 
     ordered = sorted(summaries, key=key)
     return tuple(replace(summary, number=number) for number, summary in enumerate(ordered))
@@ -121,7 +146,8 @@ def summarize_class(
 
     With med_c the median SSIM among the first members of cluster c and G the median of med_c over the
     clusters, a cluster is kept if med_c >= 0.9 G and at least three members are, and a member if less than
-    60 % of its SSIMs are below G. Members beyond the first ten are judged by their SSIMs with those.
+    60 % of its SSIMs are below G (and, if `config.member_similarity` asks for it, its match with the exemplar is
+    good enough). Members beyond the first ten are judged by their SSIMs with those.
 
     Args:
         images: The class's images.
@@ -169,6 +195,7 @@ def summarize_class(
             f"with damping up to {clusters.damping:g}"
         )
 
+    stability = cluster_stability(clusters, similarity, image_ids, config)
     candidates = []
     for label, exemplar in enumerate(clusters.exemplars):
         members = np.flatnonzero(clusters.labels == label)
@@ -179,9 +206,9 @@ def summarize_class(
             overlays = resized_overlays(images, image_ids[members], boxes[members], config)
         _, _, width, height = boxes[exemplar].tolist()
         ssim = member_similarities(overlays, (height, width), config)
-        candidates.append(_Candidate(members=members, ssim=ssim))
+        candidates.append(_Candidate(members=members, ssim=ssim, stability=float(stability[label])))
     global_ssim = _nanmedian(np.array([candidate.median for candidate in candidates]))
-    summaries = _numbered(
+    summaries = numbered(
         [_summary(candidate, similarity, boxes, image_ids, global_ssim, config) for candidate in candidates]
     )
 
