@@ -32,7 +32,17 @@ def test_the_stages_of_an_interrupted_run_are_finished_one_by_one(vissum, interr
     assert (answer.code, json.loads(answer.out)) == (0, {"masks": str(interrupted / "masks")})
     assert len(open_run(interrupted).mask_rows()) == 8
     answer = vissum("summarize", interrupted, "--json")
-    assert (answer.code, json.loads(answer.out)) == (0, {"summaries": str(interrupted / "summaries")})
+    said = json.loads(answer.out)
+    assert (answer.code, said["summaries"]) == (0, str(interrupted / "summaries"))
+    for result in said["classes"]:
+        assert len(result["importance"]) == result["summaries_kept"] > 0
+        assert result["importance"] == sorted(result["importance"], reverse=True)
+    answer = vissum("summarize", interrupted)
+    assert answer.code == 0
+    lines = [line.split() for line in answer.out.splitlines()]
+    assert lines[0] == ["class", "summary", "images", "importance", "stability"]
+    first = [line[-2] for line in lines[1:-1] if line[-4] == "0"]
+    assert first == [f"{result['importance'][0]:.3f}" for result in said["classes"]]
     answer = vissum("report", interrupted)
     page = interrupted / "report" / "index.html"
     assert (answer.code, answer.out) == (0, f"report: {page}\n")
@@ -68,9 +78,10 @@ def test_a_folder_that_is_no_run_is_named(vissum, tmp_path, command_name):
 
 
 def test_a_batch_of_no_images_is_refused(vissum, interrupted):
-    answer = vissum("masks", interrupted, "--batch-size", 0)
-    assert answer.code == 2
-    assert "must be at least 1, got 0." in answer.complaint
+    for stage in ("masks", "summarize"):
+        answer = vissum(stage, interrupted, "--batch-size", 0)
+        assert answer.code == 2
+        assert "must be at least 1, got 0." in answer.complaint
 
 
 def test_a_photograph_that_changed_is_named(vissum, command, interrupted, photos, monkeypatch):

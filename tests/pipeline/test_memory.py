@@ -178,10 +178,11 @@ def test_the_report_shows_every_class_and_every_image(summaries, tmp_path):
 def test_progress_adds_up(classifier, images):
     progress = toys.Recorder()
     masks = vs.extract_masks(classifier, images, class_index=LABELS, config=toys.mask_config(), progress=progress)
-    vs.summarize(classifier, images, masks, configs=toys.stage_configs(), progress=progress)
+    found = vs.summarize(classifier, images, masks, configs=toys.stage_configs(), progress=progress)
     progress.assert_complete()
     totals = defaultdict(list)
     for stage, total, _ in progress.stages:
         totals[stage].append(total)
     pairs = EACH * (EACH + 1) // 2
-    assert totals == {"masks": [12], "proposals": [EACH, EACH], "matches": [pairs, pairs]}
+    kept = [sum(len(summary.kept_members) for summary in result.kept) for result in found.classes]
+    assert totals == {"masks": [12], "proposals": [EACH, EACH], "matches": [pairs, pairs], "importance": kept}

@@ -192,6 +192,8 @@ def test_the_outcome_sums_up_the_rows(template):
     kept = run.class_result(0).kept
     assert red.summaries_kept == len(kept)
     assert red.images_per_summary == tuple(len(summary.kept_members) for summary in kept)
+    assert red.importance == tuple(summary.importance for summary in kept)
+    assert red.stability == (None,) * len(kept), "not measured unless asked for"
     assert outcome(run).failed == ()
 
 
@@ -240,11 +242,11 @@ def test_a_failure_between_classes_loses_nothing(template, finished, monkeypatch
         open_run(finished).summaries.discard(class_index)
     summarize_images, calls = stages.summarize_images, []
 
-    def fail_at_the_second(images, masks, class_index, *rest):
+    def fail_at_the_second(classifier, images, masks, class_index, *rest, **options):
         calls.append(class_index)
         if len(calls) == 2:
             raise MemoryError
-        return summarize_images(images, masks, class_index, *rest)
+        return summarize_images(classifier, images, masks, class_index, *rest, **options)
 
     monkeypatch.setattr(stages, "summarize_images", fail_at_the_second)
     with pytest.raises(MemoryError):

@@ -40,6 +40,29 @@ def print_outcome(outcome: Outcome) -> None:
         print(f"failed: {_one_line(image)}: {_one_line(reason)}")
 
 
+def print_summaries(outcome: Outcome) -> None:
+    """Print the kept summaries of a run, a line a summary, or a class's reason for none."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    def figure(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("class", "summary", "images", "importance", "stability"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for result in outcome.classes:
+        name = escape(result.class_name)
+        if not result.summaries_kept:
+            table.add_row(f"{name}: {escape(result.reason)}")
+        for number, images in enumerate(result.images_per_summary):
+            table.add_row(
+                name, str(number), str(images), figure(result.importance[number]), figure(result.stability[number])
+            )
+    Console().print(table)
+
+
 def _one_line(text: str) -> str:
     """Text from outside, its control characters spelt out: they could move the cursor."""
     return "".join(

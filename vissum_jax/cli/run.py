@@ -96,7 +96,7 @@ def finish(started: Any, *, batch_size: int | None, json: bool, began: float) ->
     with running():
         progress = make_progress()
         pipeline.mask_stage(started, progress, batch_size=batch_size)
-        pipeline.summary_stage(started, progress)
+        pipeline.summary_stage(started, progress, batch_size=batch_size)
         page = pipeline.report_stage(started, progress)
         result = pipeline.outcome(started)
     if json:

@@ -9,7 +9,7 @@ import tyro
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
 from vissum_jax.cli.options import Flag, optional
-from vissum_jax.cli.output import print_json
+from vissum_jax.cli.output import print_json, print_summaries
 from vissum_jax.cli.progress import make_progress
 
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
@@ -36,23 +36,31 @@ def masks(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")]
     return _say(json, masks=str(opened.masks.folder))
 
 
-def summarize(run: RunFolder, /, *, json: Flag = False) -> int:
-    """Finish the summaries of a run whose masks are done.
+def summarize(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")] = None, json: Flag = False) -> int:
+    """Finish the summaries of a run whose masks are done, and say how important each one is.
 
     For instance:
       vissum summarize runs/photos
 
     Args:
         run: Folder of the run.
+        batch_size: Images on the device at once; by default what suits it.
         json: Print one JSON object.
     """
     with user_mistakes():
         from vissum_jax import pipeline
 
+        check_batch_size(batch_size)
         opened = pipeline.open_run(run)
     with running():
-        pipeline.summary_stage(opened, make_progress())
-    return _say(json, summaries=str(opened.summaries.folder))
+        pipeline.summary_stage(opened, make_progress(), batch_size=batch_size)
+        result = pipeline.outcome(opened)
+    if json:
+        print_json({"summaries": str(opened.summaries.folder), "classes": result.plain()["classes"]})
+    else:
+        print_summaries(result)
+        print(f"summaries: {opened.summaries.folder}")
+    return DONE
 
 
 def report(run: RunFolder, /, *, json: Flag = False) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from vissum_jax.masks.config import MaskConfig
 from vissum_jax.masks.config import preset as preset_named
 from vissum_jax.masks.extract import check_images, extract
 from vissum_jax.matching import match_class
+from vissum_jax.pipeline.feature_maps import feature_maps
+from vissum_jax.pipeline.importance import rank_by_importance
 from vissum_jax.pipeline.progress import Progress, Silent
 from vissum_jax.pipeline.settings import StageConfigs
 from vissum_jax.proposals import propose_batch, prune_redundant, regions
@@ -78,17 +81,49 @@ def extract_masks(
     return masks
 
 
+def _by_content(images: UInt8[np.ndarray, "n h w 3"], masks: MaskBatch) -> Int[np.ndarray, " k"]:
+    """Images that have a mask, in an order that depends on their content alone.
+
+    So neither sums in floating point nor what is drawn by a seed depend on how a class is listed.
+    """
+
+    def digest(row: int) -> bytes:
+        content = hashlib.sha256(images[row].tobytes())
+        content.update(np.packbits(masks.salient[row]).tobytes())
+        return content.digest()
+
+    return np.array(sorted(np.flatnonzero(masks.has_mask).tolist(), key=digest), dtype=int)
+
+
 def summarize_images(
+    classifier: Classifier,
     images: UInt8[np.ndarray, "n h w 3"],
     masks: MaskBatch,
     class_index: int,
     configs: StageConfigs,
     progress: Progress,
     *,
+    batch_size: int | None = None,
     workers: int | None = None,
 ) -> ClassSummaries:
-    """Visual summaries of one class from its images and their masks (VS 3.2); members count all images given."""
-    rows = np.flatnonzero(masks.has_mask)
+    """Visual summaries of one class from its images and their masks (VS 3.2); members count all images given.
+
+    Args:
+        classifier: The network explained.
+        images: RGB, of the network's input size.
+        masks: Their masks.
+        class_index: The class.
+        configs: Constants.
+        progress: Shows the progress.
+        batch_size: Images on the device at once; None for what suits it.
+        workers: Threads that search for proposals; as many as there are processors by default.
+
+    Raises:
+        ValueError: If the network has no feature map and `configs.matching.descriptor` needs one.
+    """
+    batch_size = default_batch_size() if batch_size is None else batch_size
+    maps = feature_maps(classifier, configs.matching, batch_size=batch_size)
+    rows = _by_content(images, masks)
     if not len(rows):
         return ClassSummaries(
             class_index=class_index,
@@ -101,7 +136,7 @@ def summarize_images(
     proposals = propose_batch(shown, masks.salient[rows], configs.proposals, workers=workers, progress=progress.advance)
     progress.finish()
     progress.start("matches", len(rows) * (len(rows) + 1) // 2)
-    matches = match_class(shown, proposals, configs.matching, progress=progress.advance)
+    matches = match_class(shown, proposals, configs.matching, feature_maps=maps, progress=progress.advance)
     progress.finish()
     distinct = prune_redundant(matches.boxes, matches.image_ids, matches.best_mean, configs.proposals)
     kept = matches.select(distinct)
@@ -114,6 +149,9 @@ def summarize_images(
         configs.summaries,
         proposals=len(matches),
     )
+    progress.start("importance", sum(len(summary.kept_members) for summary in result.kept))
+    result = rank_by_importance(result, classifier, images, masks, batch_size=batch_size, progress=progress.advance)
+    progress.finish()
     return dataclasses.replace(result, diagnostics=dataclasses.replace(result.diagnostics, images=len(rows)))
 
 
@@ -170,6 +208,7 @@ def summarize(
     masks: MaskBatch,
     *,
     configs: StageConfigs | None = None,
+    batch_size: int | None = None,
     progress: Progress | None = None,
 ) -> SummarySet:
     """Match and cluster the masked regions of each class's images into visual summaries (VS 3.2).
@@ -179,6 +218,7 @@ def summarize(
         images: RGB, of the network's input size.
         masks: Result of `extract_masks` for the same images.
         configs: Constants of proposals, matching and clustering.
+        batch_size: Images on the device at once; None for what suits it.
         progress: Shows the progress.
 
     Returns:
@@ -193,11 +233,13 @@ def summarize(
         rows = np.flatnonzero(masks.class_index == class_index)
         classes.append(
             summarize_images(
+                classifier,
                 images[rows],
                 masks.select(rows),
                 int(class_index),
                 configs or StageConfigs(),
                 progress or Silent(),
+                batch_size=batch_size,
             )
         )
     return SummarySet(classifier=classifier, images=images, masks=masks, classes=tuple(classes))

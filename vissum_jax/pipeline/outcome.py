@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ class ClassOutcome:
         transfer_drop_mean: Mean drop under the mean colour.
         summaries_kept: Number of summaries.
         images_per_summary: Number of images in each of them.
+        importance: What each of them takes of the class's probability with it, see `Summary`; None if unknown.
+        stability: How surely each of them is found again; None where that was not measured.
         reason: Why there are none, where there are none.
     """
 
@@ -42,6 +45,8 @@ class ClassOutcome:
     transfer_drop_mean: float | None
     summaries_kept: int
     images_per_summary: tuple[int, ...]
+    importance: tuple[float | None, ...]
+    stability: tuple[float | None, ...]
     reason: str
 
 
@@ -62,6 +67,10 @@ class Outcome:
         return dataclasses.asdict(self)
 
 
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
 def outcome(run: Run) -> Outcome:
     """Collect the figures of a finished run."""
     rows = run.mask_rows().to_pylist()
@@ -73,8 +82,7 @@ def outcome(run: Run) -> Outcome:
         def moment(column: str, take: Any, masked: list[dict] = masked) -> float | None:
             return float(take([row[column] for row in masked])) if masked else None
 
-        table = run.summaries.read(class_index)
-        sizes = Counter(row["summary"] for row in table.to_pylist() if row["kept"] and row["summary_kept"])
+        result = run.class_result(class_index)
         classes.append(
             ClassOutcome(
                 class_index=class_index,
@@ -84,9 +92,11 @@ def outcome(run: Run) -> Outcome:
                 drop_binary_variance=moment("drop_binary", np.var),
                 area_mean=moment("area", np.mean),
                 transfer_drop_mean=moment("transfer_drop", np.mean),
-                summaries_kept=len(sizes),
-                images_per_summary=tuple(sizes[number] for number in sorted(sizes)),
-                reason=run.class_result(class_index).reason,
+                summaries_kept=len(result.kept),
+                images_per_summary=tuple(len(summary.kept_members) for summary in result.kept),
+                importance=tuple(_known(summary.importance) for summary in result.kept),
+                stability=tuple(_known(summary.stability) for summary in result.kept),
+                reason=result.reason,
             )
         )
     return Outcome(

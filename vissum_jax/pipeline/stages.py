@@ -25,6 +25,7 @@ from vissum_jax._version import __version__
 from vissum_jax.data import Decoded, FolderSource, ImageEntry, UnreadableImage, open_folder
 from vissum_jax.masks.extract import extract
 from vissum_jax.models import load_classifier, read_class_names
+from vissum_jax.pipeline.feature_maps import feature_maps
 from vissum_jax.pipeline.memory import count_regions, default_batch_size, device_name, summarize_images
 from vissum_jax.pipeline.preflight import LabelCheck, require_fitting_labels
 from vissum_jax.pipeline.progress import Progress
@@ -161,6 +162,7 @@ def start_run(
         config.model, weights=config.weights, class_names=class_names, precision=config.precision
     )
     check(classifier)
+    feature_maps(classifier, config.stages.matching, batch_size=1)  # refuses a network without any, if one is needed
     source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
     manifest = _manifest(config, classifier, source)
     if (folder / MANIFEST_FILE).exists():
@@ -297,13 +299,15 @@ def mask_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -
     progress.finish()
 
 
-def summary_stage(run: Run, progress: Progress) -> None:
+def summary_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -> None:
     """Find the visual summaries of every class; one part a class."""
     rows = run.mask_rows()
 
     def work(class_index: int) -> pa.Table:
         entries, images, masks = read_class(run, rows, class_index)
-        result = summarize_images(images, masks, class_index, run.config.stages, progress)
+        result = summarize_images(
+            run.classifier, images, masks, class_index, run.config.stages, progress, batch_size=batch_size
+        )
         return summary_table(result, entries[0].class_name, [entry.image for entry in entries])
 
     finish_parts(
