@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +50,7 @@ def export(
         finished = open_finished(run)
         place = run / stage.FOLDER / format if out is None else out
         stage.check_export(format, place)
-        with running():
+        with running(), redirect_stdout(sys.stderr):  # FiftyOne prints advice; ours is one JSON object
             counts = stage.export_run(finished, format, place, make_progress())
     values = {"export": str(place), "format": format, **counts, "seconds": round(time.perf_counter() - began, 1)}
     if json:

@@ -103,12 +103,16 @@ class FiftyOneWriter:
         Returns:
             How many there are of what.
         """
+        new = self._folder / "new"  # FiftyOne warns of a folder that is there
         self._dataset.export(
-            export_dir=str(self._folder),
+            export_dir=str(new),
             dataset_type=self._fiftyone.types.FiftyOneDataset,
             export_media=False,
             progress=False,
         )
+        for file in new.iterdir():
+            file.rename(self._folder / file.name)
+        new.rmdir()
         return self._counts
 
     def close(self) -> None:

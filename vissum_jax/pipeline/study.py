@@ -155,7 +155,7 @@ def _tags(found: StudyScore) -> list[Tag]:
             participants=each.participants,
         )
         for each in found.summaries
-        if each.tag
+        if each.tag and not each.ties  # one of several that are as common would be no name
     ]
 
 

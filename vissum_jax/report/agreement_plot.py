@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from vissum_jax.study.score import StudyScore
 
@@ -80,7 +81,12 @@ def agreement_picture(found: StudyScore, names: Mapping[int, str], *, style: Agr
 
 
 def _plain(name: str, most_letters: int) -> str:
-    """A name from outside in plain letters: no font has them all, and lines would be long."""
-    plain = name.encode("ascii", "backslashreplace").decode()
-    plain = "".join(letter if letter.isprintable() else "?" for letter in plain)
+    """A name from outside as one short line in letters that the font has; others are spelt out."""
+    font = get_font(findfont(FontProperties()))
+    plain = "".join(
+        letter
+        if letter.isprintable() and font.get_char_index(ord(letter))
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in name
+    )
     return plain if len(plain) <= most_letters else plain[: most_letters - 3] + "..."

@@ -90,8 +90,9 @@ class StudyWriter:
     def _picture(self, report: ClassReport, summary: Summary, rank: int) -> dict[str, Any]:
         member = sorted(summary.kept_members, key=lambda each: each.rank)[rank]
         salient = report.masks.salient[member.image]
-        zoom = Zoom.onto(member.box, *salient.shape, self._config.zoom_margin)
-        factor = max(1, -(-self._config.picture_side // min(salient.shape)))
+        rows, columns = salient.shape
+        zoom = Zoom.onto(member.box, rows, columns, self._config.zoom_margin)
+        factor = max(1, -(-self._config.picture_side // min(rows, columns)))
         view = enlarged(report.images[member.image], salient, member.box, factor)
         picture = summary_picture(*view, self._config.style)
         # Numbers only: names come from outside, and would tell what is shown.

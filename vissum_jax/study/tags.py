@@ -5,7 +5,8 @@
     {"format": "vissum-tags", "version": 1,
      "fingerprint": "...",                           of the run's configuration
      "study": "...",                                 id of the study: which summaries were shown
-     "tags": [{"class_index": 207, "summary": 0,     number of the summary, from 0
+     "tags": [{"class_index": 207, "summary": 0,     number of the summary, from 0; those without a noun that is
+                                                     more common than all others are left out
                "tag": "ear",                         the noun that most participants gave
                "share": 0.8, "participants": 5}]}    share of the participants who were asked that gave it
 """
