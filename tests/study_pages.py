@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from vissum_jax.report import ClassReport
-from vissum_jax.report.study import StudyWriter
+from vissum_jax.report.study_page import StudyWriter
 from vissum_jax.types import ClassSummaries, ClusterDiagnostics, MaskBatch, MaskStatus, Member, Summary
 
 HOSTILE = "<script>alert('class')</script>"

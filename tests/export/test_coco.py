@@ -1,4 +1,5 @@
 import json
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +16,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 @pytest.fixture
 def written(exported, tmp_path):
-    writer = CocoWriter(tmp_path, {"description": "masks", "run": "f00"})
-    writer.add_class(exported)
-    writer.add_class(replace(exported, class_index=9, class_name="other", summaries=exported.summaries[:1]))
-    counts = writer.finish()
+    with closing(CocoWriter(tmp_path, {"description": "masks", "run": "f00"})) as writer:
+        writer.add_class(exported)
+        writer.add_class(replace(exported, class_index=9, class_name="other", summaries=exported.summaries[:1]))
+        counts = writer.finish()
     return counts, COCO(tmp_path / "masks.json"), COCO(tmp_path / "summaries.json")
 
 
@@ -113,14 +114,15 @@ def test_a_mask_that_no_pixel_of_a_small_photograph_shows_is_counted(exported, t
     exported = replace(
         exported, masks=replace(exported.masks, salient=salient), crops=(small, small, small, None), summaries=()
     )
-    writer = CocoWriter(tmp_path, {})
-    writer.add_class(exported)
-    counts = writer.finish()
+    with closing(CocoWriter(tmp_path, {})) as writer:
+        writer.add_class(exported)
+        counts = writer.finish()
     assert (counts["masks"], counts["left_out"]["smaller_than_a_pixel"]) == (1, 1)
 
 
 def test_a_run_without_anything_is_still_coco(tmp_path):
-    CocoWriter(tmp_path, {}).finish()
+    with closing(CocoWriter(tmp_path, {})) as writer:
+        writer.finish()
     for name in ("masks.json", "summaries.json"):
         assert COCO(tmp_path / name).anns == {}
 

@@ -25,7 +25,7 @@ class _AnnotationFile:
     """A COCO file whose annotations are written as they come: they come first, as JSON has no order."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "w", encoding="ascii")  # noqa: SIM115 - closed by `finish`
+        self._file = open(path, "w", encoding="ascii")  # noqa: SIM115 - closed by `close`
         self._file.write('{"annotations": [')
         self.count = 0
 
@@ -36,6 +36,8 @@ class _AnnotationFile:
 
     def finish(self, rest: Mapping[str, Any]) -> None:
         self._file.write("\n],\n" + json.dumps(rest, allow_nan=False)[1:] + "\n")
+
+    def close(self) -> None:
         self._file.close()
 
 
@@ -103,6 +105,11 @@ class CocoWriter:
             "members": self._members.count,
             "left_out": self._left_out,
         }
+
+    def close(self) -> None:
+        """Close the files, finished or not."""
+        self._masks.close()
+        self._members.close()
 
     def _add_mask(self, exported: ExportedClass, row: int, crop: Crop, image_id: int) -> None:
         masks = exported.masks

@@ -72,7 +72,7 @@ def export_run(run: FinishedRun, format: str, out: Path, progress: Progress) -> 
         folder = stack.enter_context(whole_folder(out, MARKER, _WHAT))
         writer: _Writer
         if format == "coco":
-            writer = CocoWriter(folder, info)
+            writer = stack.enter_context(closing(CocoWriter(folder, info)))
         elif format == "npz":
             writer = ArrayWriter(folder, info)
         else:

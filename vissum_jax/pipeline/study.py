@@ -14,7 +14,7 @@ from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.stages import Run, read_class
 from vissum_jax.report.agreement_plot import agreement_picture
 from vissum_jax.report.model import ClassReport
-from vissum_jax.report.study import PAGE, StudyWriter
+from vissum_jax.report.study_page import PAGE, StudyWriter
 from vissum_jax.runs.folder import check_place, whole_folder
 from vissum_jax.runs.store import write_atomically
 from vissum_jax.study.answers import Answers

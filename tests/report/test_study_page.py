@@ -7,7 +7,7 @@ import pytest
 from study_pages import HOSTILE, QUESTIONS, STUDY, class_report, write_study
 
 from vissum_jax.report.pictures import PictureStyle, enlarged, summary_picture
-from vissum_jax.report.study import StudyWriter
+from vissum_jax.report.study_page import StudyWriter
 from vissum_jax.study.nouns import SUGGESTIONS
 
 
