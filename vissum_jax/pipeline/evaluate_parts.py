@@ -210,7 +210,14 @@ def _class_table(plan: PartsPlan, class_index: int, progress: Progress) -> pa.Ta
     if not members.reason:
         _, images, masks = read_class(run, plan.rows, class_index)
         about["stability"] = half_stability(
-            images, masks, run.class_result(class_index), run.config.stages, seed=plan.config.seed, progress=progress
+            run.classifier,
+            images,
+            masks,
+            run.class_result(class_index),
+            run.config.stages,
+            seed=plan.config.seed,
+            batch_size=plan.batch_size,
+            progress=progress,
         )
         progress.start("baselines", len(np.unique(members.images)))
         groupings = group_anew(
