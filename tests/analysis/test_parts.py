@@ -116,3 +116,9 @@ def test_wrong_arguments_are_named():
         PartConfig(min_cover=2)
     with pytest.raises(ValueError, match=r"^`draws` must be positive, got 0\.$"):
         PartConfig(draws=0)
+
+
+def test_the_gain_is_purity_as_a_multiple_of_chance():
+    scores = score_parts(np.array([5, 5, 5, 9, 9]), np.array([0, 0, 1, 2, 2]), CONFIG)
+    assert scores.gain == scores.purity / scores.shuffled_purity > 1
+    assert np.isnan(score_parts(np.zeros(2, int), np.full(2, NO_PART), CONFIG).gain)
