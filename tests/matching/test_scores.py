@@ -9,6 +9,7 @@ from oracles import matching as oracle
 from oracles.described import SIDE, described, random_image
 
 from vissum_jax.matching import MatchingConfig, score
+from vissum_jax.matching.nam import aspect_gate
 
 SIZE = (SIDE, SIDE)
 ORACLES = {"nam": oracle.nam, "lom": oracle.lom, "phm": lambda a, b: oracle.phm(a, b, SIDE, SIDE)}
@@ -27,6 +28,32 @@ def test_equals_the_oracle(method, seed):
     expected = ORACLES[method](first, second)
     assert 50 < np.count_nonzero(expected) < expected.size
     np.testing.assert_allclose(ours(described(first), described(second), method), expected, atol=1e-4 * expected.max())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lom_of_a_hundred_boxes_equals_the_oracle_closely(seed):
+    """Many boxes agree on an offset, as in photographs: the median's steps come near to theirs, and must not stick."""
+    rng = np.random.default_rng(seed)
+    boxes, features = random_image(seed, count=120, dimensions=40)
+    moved = boxes + np.array([7, -4, 0, 0]) + rng.integers(-3, 4, boxes.shape)
+    moved[:, 2:] = np.maximum(moved[:, 2:], 4)
+    second = moved, (features + rng.normal(0, 0.5, features.shape)).astype(np.float32)
+    expected = oracle.lom((boxes, features), second)
+    np.testing.assert_allclose(
+        ours(described((boxes, features)), described(second), "lom"), expected, atol=1e-5 * expected.max()
+    )
+
+
+def test_aspect_ratios_that_differ_by_exactly_the_limit_do_not_match():
+    """Common among whole numbers; rounding must not decide."""
+    sides = np.array([(w, h) for w in range(20, 61) for h in range(20, 61)])
+    boxes = np.concatenate([np.zeros_like(sides), sides], axis=1)
+    once = described((boxes, np.ones((len(boxes), 1), np.float32)))
+    gate = jax.jit(aspect_gate, static_argnums=2)
+    for other in (boxes * np.array([1, 1, 2, 1]), boxes * np.array([1, 1, 1, 2])):
+        limit = np.asarray(gate(once, described((other, np.ones((len(boxes), 1), np.float32))), MatchingConfig()))
+        assert not np.diag(limit).any()
+        assert limit.any()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -41,12 +41,12 @@ def overlap(a, b):
     return min(a[0] + a[2], b[0] + b[2]) > max(a[0], b[0]) and min(a[1] + a[3], b[1] + b[3]) > max(a[1], b[1])
 
 
-def median_offset(offsets, steps=20, epsilon=1e-3):
+def median_offset(offsets, steps=20, epsilon=(0.5, 0.5, 0.05)):
     """Twenty reweighting steps from (1, 1, 1), each coordinate on its own."""
     median = np.ones(3)
     for _ in range(steps):
         for k in range(3):
-            weights = [1 / (abs(o[k] - median[k]) + epsilon) for o in offsets]
+            weights = [1 / (abs(o[k] - median[k]) + epsilon[k]) for o in offsets]
             median[k] = sum(w * o[k] for w, o in zip(weights, offsets, strict=True)) / sum(weights)
     return median
 

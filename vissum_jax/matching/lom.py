@@ -41,7 +41,7 @@ def best_matches(first: Described, second: Described, scores: Float[Array, "p q"
 
 
 def median_offsets(
-    offset: Float[Array, "p 3"], neighbour: Bool[Array, "p s"], *, steps: int, epsilon: float
+    offset: Float[Array, "p 3"], neighbour: Bool[Array, "p s"], *, steps: int, epsilon: tuple[float, float, float]
 ) -> Float[Array, "s 3"]:
     """Median of each neighbourhood's offsets, per coordinate, by iterative reweighting.
 
@@ -53,13 +53,13 @@ def median_offsets(
         offset: o, one row per box.
         neighbour: Entry [n, i]: whether box n is in neighbourhood i.
         steps: Number of reweightings.
-        epsilon: Keeps weights finite.
+        epsilon: Keeps weights finite, and the steps away from where rounding decides; per coordinate.
 
     Returns:
         One row per neighbourhood; zeros for an empty one.
     """
     # Infinite distance is weight zero.
-    distance_floor = jnp.where(neighbour, epsilon, jnp.inf)
+    distance_floor = jnp.where(neighbour, jnp.array(epsilon)[:, None, None], jnp.inf)
     moments = jnp.stack([offset.T, jnp.ones_like(offset.T)], axis=1)
 
     def reweight(_, median):
@@ -97,7 +97,8 @@ def lom(
     first_boxes = first.boxes.astype(jnp.float32)
     voting = first.valid & (best.confidence > 0)
     neighbour = (intersection(first_boxes, first_boxes[:rows]) > 0) & voting[:, None]
-    median = median_offsets(best.offset, neighbour, steps=config.median_steps, epsilon=config.median_epsilon)
+    epsilon = (config.median_epsilon, config.median_epsilon, config.median_scale_epsilon)
+    median = median_offsets(best.offset, neighbour, steps=config.median_steps, epsilon=epsilon)
 
     total = jnp.sum(best.confidence)
     support = jnp.where(neighbour, best.confidence[:, None], 0.0).sum(axis=0)

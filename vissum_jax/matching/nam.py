@@ -31,14 +31,19 @@ def similarity(first: Described, second: Described) -> Float[Array, "p q"]:
 
 
 def aspect_gate(first: Described, second: Described, config: MatchingConfig) -> Bool[Array, "p q"]:
-    """Pairs whose aspect ratios differ by less than `config.max_aspect_ratio`: ``v_ab``."""
+    """Pairs whose aspect ratios differ by less than `config.max_aspect_ratio`: ``v_ab``.
 
-    def log_aspect(boxes):
-        boxes = boxes.astype(jnp.float32)
-        return jnp.log(jnp.maximum(boxes[:, 2], 1.0)) - jnp.log(jnp.maximum(boxes[:, 3], 1.0))
+    Compared as products of whole numbers, which are exact: among boxes in pixels, ratios that differ by exactly the
+    limit are common, and logarithms or quotients would leave those to rounding.
+    """
 
-    difference = log_aspect(second.boxes)[None] - log_aspect(first.boxes)[:, None]
-    return jnp.abs(difference) < jnp.log(config.max_aspect_ratio)
+    def sides(boxes):
+        return jnp.moveaxis(jnp.maximum(boxes[:, 2:].astype(jnp.float32), 1.0), -1, 0)
+
+    (first_width, first_height), (second_width, second_height) = sides(first.boxes), sides(second.boxes)
+    wider = second_width[None] * first_height[:, None]
+    taller = first_width[:, None] * second_height[None]
+    return (wider < config.max_aspect_ratio * taller) & (taller < config.max_aspect_ratio * wider)
 
 
 def nam(first: Described, second: Described, config: MatchingConfig) -> Float[Array, "p q"]:
