@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vissum_jax.report import ClassReport, ReportConfig, ReportWriter, RunFacts, write_report
+from vissum_jax.study.tags import Tag
 from vissum_jax.types import (
     ClassSummaries,
     ClusterDiagnostics,
@@ -353,6 +354,13 @@ def test_a_report_of_nothing_is_a_report(tmp_path):
 def test_long_summaries_fold_the_rest(tmp_path):
     write_report(tmp_path / "r", FACTS, [make_class()], config=ReportConfig(members_shown=2))
     assert "2 more photographs" in Page(tmp_path / "r" / "classes" / "1" / "index.html").text
+
+
+def test_summaries_bear_the_names_that_people_gave_them(tmp_path):
+    tag = Tag(class_index=1, summary=0, tag="<b>beak", share=0.8, participants=5)
+    write_report(tmp_path / "r", replace(FACTS, tags={(1, 0): tag}), [make_class()])
+    page = Page(tmp_path / "r" / "classes" / "1" / "index.html")
+    assert "Summary 1: <b>beak in 4 of 5 photographs called so by 80\u202f% of 5 participants SSIM 0.420" in page.text
 
 
 def test_a_class_is_added_once(tmp_path):

@@ -39,6 +39,7 @@ from vissum_jax.runs.manifest import FILE as MANIFEST_FILE
 from vissum_jax.runs.manifest import Manifest, differences, load_manifest
 from vissum_jax.runs.rows import class_summaries, mask_batch, mask_table, summary_table
 from vissum_jax.runs.store import PartStore
+from vissum_jax.study.tags import read_tags
 from vissum_jax.types import Classifier, ClassSummaries, Crop, MaskBatch
 
 SHARD_SIZE = 64
@@ -341,6 +342,7 @@ def report_stage(run: Run, progress: Progress) -> Path:
         versions=run.manifest.versions,
         device=run.manifest.device,
         evaluation=read_evaluation(run.folder, run.manifest.fingerprint),
+        tags=read_tags(run.folder, fingerprint=run.manifest.fingerprint),
     )
     writer = ReportWriter(run.folder / "report", facts)
     progress.start("report", len(classes))

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vissum_jax.report.evaluation import Evaluation
+from vissum_jax.study.tags import Tag
 from vissum_jax.types import ClassSummaries, MaskBatch
 
 
@@ -27,6 +28,7 @@ class RunFacts:
         device: What the run computed on.
         timings: Seconds of each stage.
         evaluation: How the masks compare with other methods', if that was measured.
+        tags: What people call summaries, by class and number of the summary, if a study was scored.
     """
 
     model: str
@@ -37,6 +39,7 @@ class RunFacts:
     device: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    tags: Mapping[tuple[int, int], Tag] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
