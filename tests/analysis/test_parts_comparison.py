@@ -81,9 +81,11 @@ def test_the_tables_name_every_class_and_say_why_something_is_missing():
     text = parts_markdown({**over_classes(CLASSES, METHODS, CONFIG), "classes": CLASSES})
     lines = text.splitlines()
     assert lines[2].startswith("| summaries | 3 | 2.0 | 10.0 | 0.633 | 0.367 | 1.727 |")
-    assert lines[3].startswith("| k-means | 2 |")
-    assert lines[3].endswith("| +0.250 (+0.200 to +0.300) |")
-    crow, none = lines[8:10]
+    assert lines[3] == "| shuffled | 3 | - | - | 0.367 | - | - | - | - | - | +0.267 (+0.000 to +0.400) |"
+    assert lines[4].startswith("| k-means | 2 |")
+    assert lines[4].endswith("| +0.250 (+0.200 to +0.300) |")
+    assert lines[6].endswith(": 0.600.")
+    crow, none = lines[11:13]
     assert crow == "| crow\\|jay | 2 | 10 | 0.600 | 0.200 | 3.000 | 0.500 | 3 | 0.100 | 0.700 | 0.300 |"
     assert none == "| none | 0 | 0 | - | - | - | - | 0 | - | - | - |"
     assert lines[-2:] == ["- none: no member.", "- half, k-means: NaN."]

@@ -1,20 +1,9 @@
 import numpy as np
 import pytest
+from sklearn.cluster import AffinityPropagation
 from sklearn.metrics import adjusted_mutual_info_score
-from toy_runs import summary
 
-from vissum_jax.analysis.stability import agreement, halves
-
-A, B, C = (0, 0, 10, 10), (20, 0, 10, 10), (0, 20, 10, 10)
-ALL = range(8)
-
-
-def told(*groups, **options):
-    return [summary(number, group, **options) for number, group in enumerate(groups)]
-
-
-def everywhere(box):
-    return dict.fromkeys(ALL, box)
+from vissum_jax.analysis.stability import agreement, halves, nearest_exemplar
 
 
 def test_halves_share_nothing_and_leave_nothing_out():
@@ -31,46 +20,39 @@ def test_the_seed_decides_the_halves():
     assert not np.array_equal(halves(20, 1)[0], halves(20, 2)[0])
 
 
-def test_the_same_clusters_agree_whatever_their_numbers_are():
-    whole, half = told(everywhere(A), everywhere(B)), told(everywhere(B), everywhere(A))
-    found = agreement(whole, half, ALL)
-    assert (found.value, found.members, found.compared) == (pytest.approx(1.0), 16, 16)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_nearest_exemplar_is_the_cluster_that_affinity_propagation_gives(seed):
+    points = np.random.default_rng(seed).normal(size=(40, 2))
+    similarity = -((points[:, None] - points[None]) ** 2).sum(axis=-1)
+    fitted = AffinityPropagation(affinity="precomputed", random_state=0).fit(similarity)
+    assert len(fitted.cluster_centers_indices_) > 2
+    found = nearest_exemplar(similarity, np.arange(40), fitted.cluster_centers_indices_)
+    np.testing.assert_array_equal(found, fitted.labels_)
 
 
-def test_clusters_across_each_other_agree_as_chance_does():
-    whole = told(everywhere(A), everywhere(B))
-    across = told({image: A if image % 2 else B for image in ALL}, {image: B if image % 2 else A for image in ALL})
-    assert agreement(whole, across, ALL).value == pytest.approx(0.0, abs=0.1)
+def test_an_exemplar_is_in_its_own_cluster_and_the_first_of_equals_counts():
+    similarity = np.array([[0.0, 9.0, 1.0], [9.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    np.testing.assert_array_equal(nearest_exemplar(similarity, np.arange(3), np.array([1, 0])), [1, 0, 0])
 
 
-def test_the_value_is_that_of_the_labels_of_the_boxes_that_both_have():
-    whole = told({0: A, 1: A, 2: A, 3: A}, {0: B, 1: B, 2: B}, {2: C, 3: C})
-    half = told({0: A, 1: A, 2: B, 3: C}, {0: B, 1: B, 2: A, 5: A})
-    found = agreement(whole, half, ALL)
-    # Boxes of the whole, in the order (image, box): 0A 0B 1A 1B 2A 2B 3C; 3A and 2C are not in the half.
-    assert (found.members, found.compared) == (9, 7)
-    assert found.value == pytest.approx(adjusted_mutual_info_score([0, 1, 0, 1, 0, 1, 2], [0, 1, 0, 1, 1, 0, 0]))
+def test_without_boxes_there_are_no_labels():
+    assert nearest_exemplar(np.ones((3, 3)), np.zeros(0, int), np.array([1])).shape == (0,)
 
 
-def test_of_the_whole_only_kept_members_count_and_of_the_half_all():
-    whole = [
-        summary(0, everywhere(A), left_out=(0, 1)),
-        summary(1, everywhere(B)),
-        summary(2, everywhere(C), kept=False),
-    ]
-    half = told(everywhere(A), everywhere(B), everywhere(C), kept=False)
-    found = agreement(whole, half, ALL)
-    assert (found.members, found.compared, found.value) == (14, 14, pytest.approx(1.0))
+def test_the_same_groups_agree_whatever_their_numbers_are():
+    assert agreement(np.array([0, 0, 1, 1, 2]), np.array([5, 5, 9, 9, 0])) == pytest.approx(1.0)
 
 
-def test_images_outside_of_the_half_do_not_count():
-    whole = told(everywhere(A), everywhere(B))
-    assert agreement(whole, whole, (0, 3)).members == 4
+def test_groups_across_each_other_agree_no_more_than_by_chance():
+    assert agreement(np.arange(16) // 8, np.arange(16) % 2) == pytest.approx(0.0, abs=0.1)
 
 
-def test_nothing_in_common_has_no_value():
-    found = agreement(told(everywhere(A)), told(everywhere(B)), ALL)
-    assert (found.members, found.compared) == (8, 0)
-    assert np.isnan(found.value)
-    assert np.isnan(agreement(told({0: A}), told({0: A}), ALL).value)
-    assert agreement([], [], ALL).members == 0
+def test_the_value_is_the_adjusted_mutual_information():
+    first, second = np.random.default_rng(0).integers(0, 3, (2, 30))
+    assert agreement(first, second) == adjusted_mutual_info_score(first, second)
+
+
+def test_fewer_than_two_boxes_have_no_agreement_and_one_cluster_agrees_with_itself():
+    assert np.isnan(agreement(np.zeros(1, int), np.zeros(1, int)))
+    assert np.isnan(agreement(np.zeros(0, int), np.zeros(0, int)))
+    assert agreement(np.zeros(4, int), np.ones(4, int)) == 1.0

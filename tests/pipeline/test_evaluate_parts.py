@@ -106,11 +106,11 @@ def test_differences_are_those_of_the_classes(values):
     assert set(values["differences"]) == {"shuffled", *BASELINES}
 
 
-def test_stability_looks_at_every_member_in_one_half(values):
+def test_stability_asks_both_halves_about_every_member_that_is_a_proposal(values):
     for number, members in ((0, 15), (1, 8)):
-        found = values["classes"][number]["stability"]["halves"]
-        assert sum(half["members"] for half in found) == members
-        assert all(half["compared"] <= half["members"] for half in found)
+        found = values["classes"][number]["stability"]
+        assert found["members"] + found["missing"] == members
+        assert [half["photographs"] for half in found["halves"]] == [3, 3]
 
 
 def test_the_files_hold_what_is_returned(run, values):

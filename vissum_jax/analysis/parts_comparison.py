@@ -68,7 +68,13 @@ def parts_markdown(values: Mapping[str, Any]) -> str:
         difference = values["differences"].get(method, {}).get("purity")
         cells = [_text(mean[name], ".1f" if name in _COUNTS else ".3f") for name in _MEASURES]
         lines.append([TITLES[method], str(mean["classes"]), *cells, _interval(difference)])
+    own, chance = values["over_classes"][OURS], values["differences"][SHUFFLED]["purity"]
+    blank = [MISSING] * len(_MEASURES)
+    blank[_MEASURES.index("purity")] = _text(own["shuffled_purity"], ".3f")
+    lines.insert(1, [TITLES[SHUFFLED], str(own["classes"]), *blank, _interval(chance)])
     out = markdown(["grouping", "classes", *_HEADINGS, "summaries' purity minus it"], lines)
+    stability = _text(values["stability"], ".3f")
+    out += f"\nStability (adjusted mutual information between two halves of the photographs): {stability}.\n"
     others = [method for method in values["over_classes"] if method != OURS]
     headings = ["class", *_HEADINGS, "stability", *(f"purity: {TITLES[method]}" for method in others)]
     by_class = []

@@ -30,7 +30,7 @@ def parts(
 
     Every member shows the part nearest to its box's centre, inside the box. Purity (share of the members that show the
     commonest part of their summary), beside that of shuffled members; normalised mutual information; parts shown;
-    share of members without a part; stability (adjusted mutual information with the clusters of each half of the
+    share of members without a part; stability (adjusted mutual information between the clusters of two halves of the
     photographs). Writes RUN/evaluation/parts.json, parts.md and parts.png. The same command goes on where it was
     stopped.
 

@@ -206,7 +206,7 @@ def _class_table(plan: PartsPlan, class_index: int, progress: Progress) -> pa.Ta
     """The baselines' boxes of a class; its stability, and what failed, in the schema's metadata."""
     run, members = plan.run, _members(plan, class_index)
     groupings: dict[str, Grouping] = {}
-    about: dict[str, Any] = {"stability": {"value": None, "reason": members.reason, "halves": []}, "reasons": {}}
+    about: dict[str, Any] = {"stability": {"value": None, "reason": members.reason}, "reasons": {}}
     if not members.reason:
         _, images, masks = read_class(run, plan.rows, class_index)
         about["stability"] = half_stability(

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Int, UInt8
 
-from vissum_jax.analysis.stability import Agreement, agreement, halves
+from vissum_jax.analysis.stability import agreement, halves, nearest_exemplar
 from vissum_jax.matching import match_class
 from vissum_jax.matching.classwise import Matches, _best_mean
 from vissum_jax.pipeline.feature_maps import feature_maps
@@ -35,20 +35,22 @@ def half_stability(
     batch_size: int,
     progress: Progress,
 ) -> dict[str, Any]:
-    """How far the summaries of a class agree with those of two halves of its photographs.
+    """How far two halves of a class's photographs agree on which members of its summaries belong together.
 
     Args:
         classifier: The network explained, whose features may describe the boxes.
         images: The class's photographs.
         masks: Their masks.
-        result: The class's summaries.
+        result: The class's summaries; their kept members are what is compared.
         configs: Constants of proposals, matching and clustering, as for the class.
         seed: Of the halves.
         batch_size: Photographs on the device at once.
         progress: Shows proposals and matches.
 
     Returns:
-        Plain values: `value`, the mean of the halves that have one, or None and a reason; and each half's.
+        Plain values: `value`, the stability, or None and a reason; `members` compared, and `missing` ones that are no
+        proposals any more (of a run made by another version); of each half its photographs and clusters, and
+        `agreement`, the adjusted mutual information of its labels with the class's own summaries.
     """
     maps = feature_maps(classifier, configs.matching, batch_size=batch_size)
     rows = _by_content(images, masks)
@@ -58,28 +60,44 @@ def half_stability(
     progress.start("matches", len(rows) * (len(rows) + 1) // 2)
     matches = match_class(images[rows], proposals, configs.matching, feature_maps=maps, progress=progress.advance)
     progress.finish()
-    found = []
+    boxes = zip(rows[matches.image_ids].tolist(), map(tuple, matches.boxes.tolist()), strict=True)
+    position = {box: row for row, box in enumerate(boxes)}
+    kept = [(s.number, position.get((m.image, m.box))) for s in result.kept for m in s.kept_members]
+    members = np.array([row for _, row in kept if row is not None], int)
+    own = np.array([number for number, row in kept if row is not None], int)
+    labels, described = [], []
     for half in halves(len(rows), seed):
-        inside = np.isin(matches.image_ids, half)
-        clustered = _summarize_some(images, rows, matches, inside, result.class_index, configs)
-        found.append(agreement(result.summaries, clustered.summaries, set(rows[half].tolist())))
-    known = [half.value for half in found if np.isfinite(half.value)]
+        clustered = _summarize_some(images, rows, matches, half, result.class_index, configs)
+        exemplars = [s.members[0] for s in clustered.summaries]
+        about = {"photographs": len(half), "clusters": len(exemplars), "agreement": None, "reason": ""}
+        if exemplars:
+            chosen = np.array([position[exemplar.image, exemplar.box] for exemplar in exemplars])
+            labels.append(nearest_exemplar(matches.similarity, members, chosen))
+            about["agreement"] = _known(agreement(labels[-1], own))
+        else:
+            about["reason"] = clustered.reason
+        described.append(about)
+    value = _known(agreement(*labels)) if len(labels) == len(described) else None
+    reason = next((about["reason"] for about in described if about["reason"]), "")
     return {
-        "value": float(np.mean(known)) if known else None,
-        "reason": "" if known else "no half of the photographs clusters two of the members anew",
-        "halves": [_plain(half) for half in found],
+        "value": value,
+        "reason": f"a half of the photographs has no clusters: {reason}" if reason else _too_few(value, members),
+        "members": len(members),
+        "missing": len(kept) - len(members),
+        "halves": described,
     }
 
 
 def _summarize_some(
     images: UInt8[np.ndarray, "n h w 3"],
-    rows: np.ndarray,
+    rows: Int[np.ndarray, " k"],
     matches: Matches,
-    inside: Bool[np.ndarray, " m"],
+    half: Int[np.ndarray, " half"],
     class_index: int,
     configs: StageConfigs,
 ) -> ClassSummaries:
-    some = matches.select(inside)
+    """Clusters of some of the photographs; of each the exemplar comes first."""
+    some = matches.select(np.isin(matches.image_ids, half))
     best = _best_mean(some.similarity, some.image_ids, configs.matching.best_matches)
     kept = some.select(prune_redundant(some.boxes, some.image_ids, best, configs.proposals))
     return summarize_class(
@@ -87,5 +105,9 @@ def _summarize_some(
     )
 
 
-def _plain(half: Agreement) -> dict[str, Any]:
-    return {**vars(half), "value": half.value if np.isfinite(half.value) else None}
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _too_few(value: float | None, members: Int[np.ndarray, " k"]) -> str:
+    return "" if value is not None else f"{len(members)} members, and two are needed to be together or apart"
