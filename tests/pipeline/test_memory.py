@@ -186,3 +186,93 @@ def test_progress_adds_up(classifier, images):
     pairs = EACH * (EACH + 1) // 2
     kept = [sum(len(summary.kept_members) for summary in result.kept) for result in found.classes]
     assert totals == {"masks": [12], "proposals": [EACH, EACH], "matches": [pairs, pairs], "importance": kept}
+
+
+def stable_configs():
+    """The toys' configuration with everything that is optional and seeded."""
+    configs = toys.stage_configs()
+    return dataclasses.replace(
+        configs, summaries=dataclasses.replace(configs.summaries, stability_repeats=3, member_similarity=0.1)
+    )
+
+
+def measured(result, order=None):
+    """A class's summaries in their order, with all figures, members by the image's name."""
+    name = (lambda image: image) if order is None else (lambda image: int(order[image]))
+    return [
+        (
+            (summary.number, summary.kept, summary.reason, summary.ssim, summary.importance, summary.stability),
+            [(name(m.image), m.box, m.rank, m.similarity, m.ssim, m.exemplar, m.kept) for m in summary.members],
+        )
+        for summary in result.summaries
+    ]
+
+
+def test_the_same_input_gives_the_same_summaries_to_the_last_digit_in_any_order(classifier, images, masks):
+    rows = np.arange(EACH)
+    first, again = (
+        vs.summarize(classifier, images[rows], masks.select(rows), configs=stable_configs()).classes[0]
+        for _ in range(2)
+    )
+    assert repr(first) == repr(again)
+    assert all(np.isfinite([summary.importance, summary.stability]).all() for summary in first.kept)
+    for seed in range(2):
+        order = np.random.default_rng(seed).permutation(EACH)
+        (shuffled,) = vs.summarize(classifier, images[order], masks.select(order), configs=stable_configs()).classes
+        assert repr(measured(shuffled, order)) == repr(measured(first))
+        assert repr(shuffled.diagnostics) == repr(first.diagnostics)
+
+
+def without(masks, rows):
+    """The same masks, empty in some rows."""
+    salient = masks.salient.copy()
+    salient[rows] = False
+    return dataclasses.replace(masks, salient=salient)
+
+
+def test_empty_masks_are_a_reason(classifier, images, masks):
+    rows = np.arange(EACH)
+    empty = without(masks.select(rows), rows)
+    (result,) = vs.summarize(classifier, images[rows], empty, configs=stable_configs()).classes
+    assert result.summaries == ()
+    assert result.reason == "no proposal lies within the salient part of any image"
+    assert (result.diagnostics.images, result.diagnostics.proposals) == (EACH, 0)
+
+
+def test_images_without_a_salient_proposal_are_left_out_of_the_summaries(classifier, images, masks):
+    rows = np.arange(EACH)
+    some = without(masks.select(rows), [1])
+    (result,) = vs.summarize(classifier, images[rows], some, configs=stable_configs()).classes
+    assert result.kept
+    assert 1 not in {member.image for summary in result.summaries for member in summary.members}
+
+
+def test_images_without_any_proposal_are_a_reason(classifier, images, masks):
+    """Boxes may be no smaller than the image, and then there is none."""
+    configs = stable_configs()
+    configs = dataclasses.replace(configs, proposals=dataclasses.replace(configs.proposals, min_side=toys.SIDE + 1))
+    (result,) = vs.summarize(classifier, images[:3], masks.select(np.arange(3)), configs=configs).classes
+    assert result.summaries == ()
+    assert result.reason == "no proposal lies within the salient part of any image"
+
+
+@pytest.mark.parametrize("warp", ["simple", "flow"])
+def test_identical_images_are_alike_and_no_error(classifier, images, masks, warp):
+    rows = np.zeros(4, int)
+    configs = stable_configs()
+    configs = dataclasses.replace(configs, summaries=dataclasses.replace(configs.summaries, warp=warp))
+    (result,) = vs.summarize(classifier, images[rows], masks.select(rows), configs=configs).classes
+    assert result.kept
+    for summary in result.kept:
+        assert {member.image for member in summary.kept_members} == set(range(4))
+        assert len({member.box for member in summary.kept_members}) == 1
+
+
+def test_clustering_that_does_not_converge_is_a_reason(classifier, images, masks):
+    configs = stable_configs()
+    hasty = dataclasses.replace(configs.summaries, max_iterations=2, retries=1)
+    configs = dataclasses.replace(configs, summaries=hasty)
+    rows = np.arange(EACH)
+    (result,) = vs.summarize(classifier, images[rows], masks.select(rows), configs=configs).classes
+    assert result.summaries == ()
+    assert result.reason == "affinity propagation did not converge in 2 iterations with damping up to 0.95"

@@ -88,6 +88,12 @@ def test_the_seed_draws_the_images():
     assert not np.array_equal(first, other)
 
 
+def test_names_of_images_do_not_matter():
+    similarity, image_ids = class_of(noise=30.0)
+    renamed = np.random.default_rng(0).permutation(IMAGES)[image_ids]
+    np.testing.assert_array_equal(stability(similarity, renamed), stability(similarity, image_ids))
+
+
 def test_summaries_carry_the_stability_of_their_cluster():
     similarity, image_ids = class_of(noise=0.5)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, 64, 64, 3)).astype(np.uint8)

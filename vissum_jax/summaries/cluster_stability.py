@@ -33,7 +33,8 @@ def cluster_stability(
     Returns:
         In [0, 1]; NaN without repeats and for a cluster of which no repeat drew a box.
     """
-    images = np.unique(image_ids)
+    # In the order of the boxes: what an image is called must not decide whether it is drawn.
+    images = image_ids[np.sort(np.unique(image_ids, return_index=True)[1])]
     drawn_images = max(1, round(config.stability_share * len(images)))
     generator = np.random.default_rng(config.seed)
     overlaps = np.full((config.stability_repeats, len(clusters.exemplars)), np.nan)
