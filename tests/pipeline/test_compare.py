@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 import toys
@@ -8,6 +9,7 @@ from PIL import Image
 from toy_runs import summary, write_run
 
 from vissum_jax.pipeline.compare import CompareConfig, compare_runs, plan_compare
+from vissum_jax.runs.store import PartStore
 from vissum_jax.types import Classifier
 
 A, B, C, D = (0, 0, 24, 24), (36, 0, 24, 24), (0, 36, 24, 24), (36, 36, 24, 24)
@@ -148,6 +150,18 @@ def test_classes_of_one_run_are_named(folders, tmp_path):
     found = compare_runs(plan_compare(folders[0], other, out=tmp_path / "page"), toys.Recorder())
     assert found["classes_of_one_run"] == [["green square"], ["blue bar"]]
     assert [entry["class_name"] for entry in found["classes"]] == ["red disc"]
+
+
+def test_a_run_of_another_configuration_is_said_before_its_rows_are_read(folders, tmp_path):
+    other = shutil.copytree(folders[1], tmp_path / "other")
+    manifest = json.loads((other / "manifest.json").read_text())
+    del manifest["configuration"]["matching"]["score"]
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    part = next((other / "summaries").glob("*.parquet"))
+    store = PartStore(other / "summaries")
+    store.commit(int(part.stem.split("-")[1]), store.read(0).drop_columns(["similarity"]))
+    with pytest.raises(ValueError, match=r"holds a run with another configuration; .* matching\.score: "):
+        plan_compare(folders[0], other)
 
 
 def test_a_run_is_not_compared_with_itself(folders):

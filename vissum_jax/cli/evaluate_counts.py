@@ -13,8 +13,15 @@ from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
 
 
+_Runs = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="RUN [RUN ..]", help_behavior_hint="(required)"),
+]
+
+
 def counts(
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")],
+    runs: _Runs,
     /,
     *,
     out: Annotated[Path | None, optional("DIR")] = None,

@@ -95,7 +95,9 @@ def plan_compare(
         raise ValueError(f"{str(first)!r} is compared with itself; name two runs.")
     place = first / "evaluation" / f"compare-{second.resolve().name}" if out is None else out
     check_place(place, MARKER, _WHAT)
-    one, other = ({found.class_name: found for found in open_finished(folder).classes()} for folder in (first, second))
+    finished = [open_finished(folder) for folder in (first, second)]
+    runs = open_run(first), open_run(second)  # says what is wrong with a run that another version made
+    one, other = ({found.class_name: found for found in run.classes()} for run in finished)
     classes = tuple(name for name, found in one.items() if name in other and _contents(found) & _contents(other[name]))
     if not classes:
         raise ValueError(
@@ -103,7 +105,7 @@ def plan_compare(
             "runs of the same IMAGES and classes."
         )
     return ComparePlan(
-        runs=(open_run(first), open_run(second)),
+        runs=runs,
         found=(one, other),
         classes=classes,
         out=place,
