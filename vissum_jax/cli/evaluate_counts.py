@@ -12,7 +12,6 @@ from vissum_jax.cli.errors import DONE, running, user_mistakes
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
 
-
 _Runs = Annotated[
     tuple[Path, ...],
     tyro.conf.Positional,
