@@ -260,6 +260,16 @@ def test_the_class_page_shows_summaries_in_order_of_rank(site):
     assert "Cluster 2: 2 members, <3> needed (2 photographs, SSIM 0.200)" in text
 
 
+def test_the_class_page_says_how_important_and_stable_a_summary_is_where_it_was_measured(site, tmp_path):
+    plain = Page(site / "classes/1/index.html").text
+    one = make_class()
+    kept = replace(one.summaries.summaries[0], importance=0.625, stability=0.75)
+    known = replace(one, summaries=replace(one.summaries, summaries=(kept,)))
+    text = Page(write_report(tmp_path / "report", FACTS, [known]).parent / "classes/1/index.html").text
+    assert "4 of 5 photographs SSIM 0.420" in plain
+    assert "4 of 5 photographs importance 62.5\u202f% stability 0.75 SSIM 0.420" in text
+
+
 def test_the_class_page_tells_what_happened_to_each_photograph(site):
     page = Page(site / "classes" / "1" / "index.html")
     text = page.text
