@@ -73,6 +73,8 @@ def test_a_whole_number_may_stand_for_a_real_one():
         ({"masks": {"target_drop": float("nan")}}, r"`target_drop` must be in \(0, 1\), got nan\."),
         ({"proposals": {"mode": "slow"}}, r"`mode` must be 'fast' or 'quality', got 'slow'\."),
         ({"proposals": 5}, r"`proposals` must be a table, got 5\."),
+        ({"matching": {"descriptor": "sift"}}, r"`descriptor` must be one of hog, network, both, got 'sift'\."),
+        ({"summaries": {"ssim": {"sigma": 0.0}}}, r"`sigma` must be positive, got 0\.0\."),
         ({"masks": 5}, r"`masks` must be a table, got 5\."),
         ({"mask": {}}, r"unknown table \[mask\]; known are masks, proposals, matching, summaries\."),
     ],
@@ -167,6 +169,18 @@ def test_every_shipped_configuration_resolves(path):
     resolved = config(**values, overrides=tables).resolved()
     expected = path.stem if path.stem in ("paper", "authors", "compact") else "compact"
     assert resolved["masks"]["name"] == expected
+
+
+@pytest.mark.parametrize("name", ["paper", "authors"])
+def test_the_papers_rules_are_a_configuration(name):
+    settings = read_settings(CONFIGS / f"{name}.toml")
+    tables = {table: values for table, values in settings.items() if isinstance(values, dict)}
+    stages = config(preset=settings["preset"], overrides=tables).stages
+    assert stages.matching.descriptor == "hog"
+    assert stages.matching.score == "lom"
+    assert stages.summaries.self_matches
+    assert (stages.summaries.member_similarity, stages.summaries.stability_repeats) == (0.0, 0)
+    assert stages.proposals.mask_growth == 0
 
 
 def test_there_are_shipped_configurations():

@@ -118,7 +118,7 @@ def test_the_member_rule_counts_similarities_below_the_threshold():
 def test_members_far_below_the_best_match_are_dropped_on_request():
     scores = np.array([50.0, 10.0, 6.0, 4.9, 0.0])
     np.testing.assert_array_equal(near_exemplar(scores, SummaryConfig(member_similarity=0.5)), [1, 1, 1, 0, 0])
-    assert near_exemplar(scores, CONFIG).all()
+    assert near_exemplar(scores, SummaryConfig(member_similarity=0.0)).all()
     assert near_exemplar(scores[:1], SummaryConfig(member_similarity=0.5)).all()
     assert near_exemplar(np.array([0.0, 3.0]), SummaryConfig(member_similarity=1.0)).all()
 

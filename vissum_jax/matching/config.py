@@ -20,7 +20,9 @@ class MatchingConfig:
         endpoint: The network's feature map, by its name; empty for the last one that is fine enough.
         endpoint_cells: A feature map is fine enough with so many cells along each side.
         network_weight: Share of the network's similarity in ``both``.
-        network_ridge: Added to the diagonal of the features' covariance, as a share of their mean variance.
+        network_ridge: Added to the diagonal of the features' covariance, as a share of their mean variance. A
+            class has too few boxes to whiten hundreds of channels by: on three classes of birds, purity was 1.2,
+            1.4 and 1.6 times that of shuffled members with 0.1, 1 and 10.
         score: ``lom`` (local offset matching, what VS uses), ``nam`` (naive appearance matching) or ``phm``
             (probabilistic Hough matching).
         flip: Score each pair of images also with the second one mirrored, and take the larger.
@@ -49,7 +51,7 @@ class MatchingConfig:
     endpoint: str = ""
     endpoint_cells: int = 12
     network_weight: float = 0.5
-    network_ridge: float = 0.1
+    network_ridge: float = 10.0
     score: str = "lom"
     flip: bool = False
     whitening_ridge: float = 0.01
