@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -246,6 +247,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_IMAGES} images and {QUICK_ROUNDS} rounds")
     options = parser.parse_args()
+    measured = commit()
     count = options.images or (QUICK_IMAGES if options.quick else IMAGES)
     images, proposals = photographs(options.folder, count) if options.folder else synthetic(count)
     rows = results(images, proposals, QUICK_ROUNDS if options.quick else ROUNDS)
@@ -253,9 +255,9 @@ def main() -> None:
         print(
             json.dumps(
                 {
-                    "device": device_name(),
+                    "device": f"{device_name()}, {len(os.sched_getaffinity(0))} cores",
                     "versions": {"vissum-jax": __version__, "jax": jax.__version__, "numpy": np.__version__},
-                    "commit": commit(),
+                    "commit": measured,
                     "images": "photographs" if options.folder else "synthetic",
                     "targets": {"ratio": TARGET_RATIO, "peak_bytes": TARGET_BYTES},
                     "results": rows,
