@@ -4,9 +4,9 @@
 
 Timed as a whole, compilation included: HOG of up to 500 boxes an image, all pairs by local offset matching (4,950 and
 100 of an image with itself), redundant boxes, affinity propagation, structural similarities. The oracle is that of the
-tests, written box by box and pixel by pixel. It is measured on some boxes and some pairs, one after each call of ours
-on as much, and scaled to the class; what both have in common (everything after the match scores) counts for both in
-full. `ratio` is the oracle's time / ours, `low` and `high` its quartiles over the rounds.
+tests, written box by box and pixel by pixel. It is measured on a few boxes and on one pair a round, in turn with ours,
+and scaled to the class; what both have in common (everything after the match scores) counts for both in full. `ratio`
+is the oracle's time / ours, `low` and `high` its quartiles over the rounds.
 
 Beside the oracle stands LOM in vectorised NumPy (benchmarks/peers/numpy_matching.py), for a pair: what one gains over
 a good program without a compiler. Ours computes the rows of salient boxes alone, which is all that clustering needs,
