@@ -44,7 +44,7 @@ def test_json_is_one_object_on_standard_output_and_progress_is_on_standard_error
     assert values["seconds"] > 0
     assert values["peak_memory_bytes"] > 2**20
     stages_shown = [stage for stage, _ in itertools.groupby(line.split(":")[0] for line in answer.err.splitlines())]
-    assert stages_shown == ["masks", "proposals", "matches", "proposals", "matches", "report"]
+    assert stages_shown == ["masks", *["proposals", "matches", "importance"] * 2, "report"]
 
 
 def test_for_people_there_is_a_table_and_the_place_of_the_report(vissum, command, tmp_path):

@@ -94,7 +94,8 @@ def test_a_class_is_matched_by_a_networks_features():
     images, (boxes, valid) = photographs(), random_boxes()
     images[4], boxes[4], valid[4] = images[0], boxes[0], valid[0]
     batch = ProposalBatch(boxes=boxes, valid=valid, salient=valid)
-    matches = match_class(images, batch, MatchingConfig(descriptor="network"), feature_maps=colours)
+    config = MatchingConfig(descriptor="network", network_ridge=0.1)
+    matches = match_class(images, batch, config, feature_maps=colours)
     twins = matches.similarity[np.ix_(matches.image_ids == 0, matches.image_ids == 4)]
     np.testing.assert_array_equal(twins.argmax(axis=1), np.arange(BOXES))
     assert matches.similarity.min() >= 0
