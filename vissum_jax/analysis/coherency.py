@@ -157,7 +157,7 @@ def compare_classes(
         classes=len(mu_s),
         lower=lower,
         difference=paired_difference(mu_s, mu_r, config),
-        wilcoxon=float(stats.wilcoxon(mu_s, mu_r).pvalue) if differs else 1.0,
+        wilcoxon=float(stats.wilcoxon(mu_s, mu_r)[1]) if differs else 1.0,  # pyright: ignore[reportArgumentType]
         sign=float(stats.binomtest(lower, lower + higher).pvalue) if differs else 1.0,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
+from vissum_jax.cli.evaluate_coherency import coherency
 from vissum_jax.cli.evaluate_counts import counts
 from vissum_jax.cli.evaluate_localization import localization
 from vissum_jax.cli.evaluate_parts import parts
@@ -77,5 +78,11 @@ def drop(
 
 evaluate = group(
     "Measure what came out of runs.",
-    {"drop": drop, "parts": parts, "counts": counts, "localization": localization},
+    {
+        "drop": drop,
+        "parts": parts,
+        "counts": counts,
+        "coherency": coherency,
+        "localization": localization,
+    },
 )
