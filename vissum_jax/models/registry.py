@@ -20,6 +20,7 @@ from vissum_jax.models.checkpoint import Checkpoint, read_checkpoint, write_chec
 from vissum_jax.models.fitting import count_classes, fitting, key_map_for
 from vissum_jax.models.imagenet import imagenet_classes
 from vissum_jax.models.keys import convert_arrays
+from vissum_jax.models.specialized import PREFIX, read_specialization, specialize
 from vissum_jax.models.transfer import TransferProgress
 from vissum_jax.models.user_network import load_user_network
 from vissum_jax.models.weights import have_weights
@@ -42,7 +43,8 @@ def load_classifier(
 
     Args:
         name: A registry name, e.g. ``googlenet-bvlc``, or ``package.module:function`` for a function of yours
-            that takes nothing and returns a `Classifier`.
+            that takes nothing and returns a `Classifier`, or ``specialized:PATH`` for a file that
+            `vissum evaluate specialize` wrote; the other arguments are then those of the network inside.
         weights: Weight file (.npz, .safetensors, .pth or .pt) or Orbax folder; None takes those that come with an
             installed package, or the official ones, which are downloaded once (see `fetch_weights`).
         class_names: One name per logit; None takes the file's own, or ImageNet's for 1000 logits.
@@ -59,6 +61,14 @@ def load_classifier(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"`precision` must be {' or '.join(PRECISIONS)}, got {precision!r}.")
+    if name.startswith(PREFIX):
+        parts, sha256 = read_specialization(Path(name.removeprefix(PREFIX)).expanduser())
+        if parts.model.startswith(PREFIX):
+            raise ValueError(f"`model` {name!r} was made for {parts.model!r}; only networks can be specialised.")
+        base = load_classifier(
+            parts.model, weights=weights, class_names=class_names, activation=activation, precision=precision
+        )
+        return specialize(base, parts, sha256=sha256)
     if ":" in name:
         if (weights, class_names, activation, precision) != (None, None, None, "float32"):
             raise ValueError(f"`weights`, `class_names`, `activation` and `precision` are up to the function {name}.")
