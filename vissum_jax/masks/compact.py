@@ -13,6 +13,9 @@ the image, so the gradient never dies, "all kept" and "all covered" are not reac
 balanced against the network's scale. The gradient of the blend is used, not the varying blur's, which vanishes at
 m = 1 (d/dsigma of a Gaussian blur is sigma times the Laplacian); at a binary mask the two are the same image.
 
+Every step also pulls the ranking back a little to where it started, the gradient saliency of the clean image: between
+masks that hide the class equally well, those on the object survive other perturbations better.
+
 Every plain step judges exactly the mask it differentiates, so the best feasible mask is known without further
 evaluations. Robust steps see a shifted image or another perturbation; they move the ranking alone.
 """
@@ -184,7 +187,7 @@ def search(
     ]
     field = partial(field_of, height=height, width=width, sigma=config.grid_sigma)
     blend = jax.vmap(config.perturbation.apply)
-    ranking, clean = warm_start(classifier, images, class_index, config)
+    first_ranking, clean = warm_start(classifier, images, class_index, config)
     target = clean + jnp.log1p(-config.target_drop) - _ROUNDING
 
     def level_sets(ranking: Array, area: Array) -> Float[Array, "b h w"]:
@@ -209,7 +212,8 @@ def search(
         length = jnp.sqrt(jnp.mean(gradient**2, axis=(1, 2), keepdims=True))
         direction = gradient / (length + jnp.finfo(gradient.dtype).tiny)
         momentum = config.momentum * state.momentum + (1.0 - config.momentum) * direction
-        moved = jax.vmap(standardised)(state.ranking - config.learning_rate * momentum)
+        pull = config.anchor * (first_ranking - state.ranking)
+        moved = jax.vmap(standardised)(state.ranking - config.learning_rate * momentum + pull)
         return state._replace(ranking=moved, momentum=momentum), values - target
 
     def active(state: Search) -> Bool[Array, b]:
@@ -237,16 +241,16 @@ def search(
     def first_halving(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = 0.5 * (low + high)
-        feasible = excess_at(ranking, middle) <= 0.0
+        feasible = excess_at(first_ranking, middle) <= 0.0
         return jnp.where(feasible, low, middle), jnp.where(feasible, middle, high)
 
     bounds = (jnp.zeros(batch), jnp.ones(batch))
     _, high = jax.lax.fori_loop(0, config.first_bisections, first_halving, bounds)
     start = Search(
-        ranking=ranking,
-        momentum=jnp.zeros_like(ranking),
+        ranking=first_ranking,
+        momentum=jnp.zeros_like(first_ranking),
         area=jnp.minimum(high, config.initial_area),
-        best_ranking=ranking,
+        best_ranking=first_ranking,
         best_area=jnp.ones(batch),
         best_excess=jnp.full(batch, jnp.inf),
         best_feasible=jnp.zeros(batch, bool),

@@ -133,6 +133,7 @@ class CompactConfig:
         edge_softness: The same for the continuous mask that is returned; its value 1/2 is the binary mask's edge.
         learning_rate: Length of a step, in standard deviations of the ranking.
         momentum: Share of the previous direction that is kept.
+        anchor: Share of the way back to the warm start's ranking that a step goes.
         area_rate: Largest relative change of the area in one step.
         margin: Distance from the target, in nats, at which the area changes at its full rate.
         initial_area: Upper bound on the area that the search starts from, where the warm start meets the target
@@ -161,6 +162,7 @@ class CompactConfig:
     edge_softness: float = 0.1
     learning_rate: float = 0.3
     momentum: float = 0.9
+    anchor: float = 0.1
     area_rate: float = 0.1
     margin: float = 2.0
     initial_area: float = 0.5
@@ -196,6 +198,8 @@ class CompactConfig:
             raise ValueError(f"`grid` must be at least 2, got {self.grid}.")
         if not 0 < self.initial_area <= 1:
             raise ValueError(f"`initial_area` must be in (0, 1], got {self.initial_area}.")
+        if not 0 <= self.anchor < 1:
+            raise ValueError(f"`anchor` must be in [0, 1), got {self.anchor}.")
         if self.jitter < 0 or self.robust_every < 0:
             raise ValueError(
                 f"`jitter` and `robust_every` must not be negative, got {self.jitter} and {self.robust_every}."
