@@ -216,8 +216,8 @@ def test_a_network_without_gradient_on_clean_images_is_no_dead_end():
     assert (recovered.area < 2 * REGION.mean()).all(), recovered.area
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_random_networks(seed):
+def random_network(seed):
+    """A random network, images and their classes; only some images can lose their class to the blur."""
     rng = np.random.default_rng(seed)
     kernels = [np.float32(rng.normal(scale=0.3, size=size)) for size in [(3, 3, 3, 8), (3, 3, 8, 8)]]
     images = noise(seed)
@@ -234,8 +234,13 @@ def test_random_networks(seed):
     params["bias"] = np.float32([0, 0, 0, 0, 7]) - np.asarray(answers.mean(axis=0))
     classifier = Classifier(jax.device_put(params), convolutions, SPECS[convolutions])
     probabilities = np.asarray(predict(classifier, jnp.asarray(images)))
-    classes = probabilities[:, :4].argmax(axis=1)
+    return classifier, images, blurred, probabilities
 
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_networks(seed):
+    classifier, images, blurred, probabilities = random_network(seed)
+    classes = probabilities[:, :4].argmax(axis=1)
     solution = find(classifier, images, classes=classes)
     np.testing.assert_allclose(solution.p_original, probabilities[:, :4].max(axis=1), rtol=1e-4)
     assert solution.soft.min() >= 0
@@ -335,6 +340,22 @@ def test_the_best_mask_is_the_smallest_feasible_or_the_nearest_to_it():
     np.testing.assert_array_equal(new.best_feasible, [True, True, False, True])
     np.testing.assert_array_equal(new.best_ranking[:, 0, 0], [0, 1, 2, -1])
     np.testing.assert_array_equal(new.stale, [3, 0, 0, 3])  # the first is smaller, but not by 1 %
+
+
+def test_an_anchor_holds_masks_to_the_saliency_they_start_from():
+    classifier, images, _, probabilities = random_network(0)
+    classes = probabilities[:, :4].argmax(axis=1)
+    first, _ = compact.warm_start(classifier, jnp.asarray(images / np.float32(255)), jnp.asarray(classes), CONFIG)
+
+    def overlap(anchor):
+        """Mean IoU of the masks with those of the same area that the warm start ranks highest."""
+        salient = find(classifier, images, classes=classes, config=dataclasses.replace(CONFIG, anchor=anchor)).salient
+        fields = [np.asarray(compact.field_of(grid, SIDE, SIDE, CONFIG.grid_sigma)) for grid in first]
+        started = [field > np.quantile(field, 1 - mask.mean()) for field, mask in zip(fields, salient, strict=True)]
+        return np.mean([(a & b).sum() / (a | b).sum() for a, b in zip(started, salient, strict=True)])
+
+    assert overlap(0.9) > overlap(0.1) > overlap(0.0)
+    assert overlap(0.9) > 0.9
 
 
 def test_plain_steps_alone_find_the_region_too():

@@ -54,7 +54,7 @@ def test_a_half_is_clustered_as_if_it_were_alone(found, monkeypatch):
     original = module._summarize_some
     monkeypatch.setattr(module, "_summarize_some", lambda *given: seen.append(original(*given)) or seen[-1])
     stability(*found)
-    rows = memory._by_content(images, masks)
+    rows = memory.by_content(images, masks)
     for half, clustered in zip(halves(len(rows), 3), seen, strict=True):
         alone = summarised(classifier, images[rows[half]], masks.select(rows[half]))
         assert len(alone.summaries) > 1

@@ -61,7 +61,7 @@ def read_boxes(path: Path | str) -> Annotations:
     if not path.is_dir():
         return _read_csv(path, _BOX_COLUMNS)
     found = (box for file in sorted(path.rglob("*")) if file.is_file() for box in _pascal_boxes(file))
-    boxes = _gathered(found)
+    boxes = by_photograph(found)
     if not boxes:
         raise ValueError(f"{str(path)!r} holds no annotated box.")
     return Annotations(boxes)
@@ -84,12 +84,11 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> Annotations:
             missing = [column for column in ("file", *columns) if column not in (reader.fieldnames or ())]
             if missing:
                 raise ValueError(f"{path}: no column {missing[0]!r}; needed are file, {', '.join(columns)}.")
-            return Annotations(
-                _gathered(
-                    (row["file"], _numbers((row[column] for column in columns), f"{path}, line {reader.line_num}"))
-                    for row in reader
-                )
+            numbers = (
+                (row["file"], finite_numbers(map(row.get, columns), f"{path}, line {reader.line_num}"))
+                for row in reader
             )
+            return Annotations(by_photograph(numbers))
     except FileNotFoundError:
         raise FileNotFoundError(f"No annotations {str(path)!r}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -103,11 +102,12 @@ def _pascal_boxes(path: Path) -> Iterable[tuple[str, list[float]]]:
         raise ValueError(f"{path} is not XML: {error}.") from error
     for box in root.iterfind("object/bndbox"):
         corners = (box.findtext(name) for name in ("xmin", "ymin", "xmax", "ymax"))
-        left, top, right, bottom = _numbers(corners, str(path))
+        left, top, right, bottom = finite_numbers(corners, str(path))
         yield path.name, [left, top, right - left, bottom - top]
 
 
-def _numbers(texts: Iterable[str | None], where: str) -> list[float]:
+def finite_numbers(texts: Iterable[str | None], where: str) -> list[float]:
+    """Numbers from a file's texts; ValueError, which says `where`, if one is none."""
     texts = list(texts)
     try:
         numbers = [float(text or "") for text in texts]
@@ -118,7 +118,8 @@ def _numbers(texts: Iterable[str | None], where: str) -> list[float]:
     return numbers
 
 
-def _gathered(rows: Iterable[tuple[str, list[float]]]) -> dict[PurePosixPath, Float[np.ndarray, "k c"]]:
+def by_photograph(rows: Iterable[tuple[str, list[float]]]) -> dict[PurePosixPath, Float[np.ndarray, "k c"]]:
+    """Rows of numbers by the file that they belong to, its extension left out."""
     by_file: dict[PurePosixPath, list[list[float]]] = defaultdict(list)
     for file, numbers in rows:
         by_file[_without_extension(file)].append(numbers)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from vissum_jax.data.annotations import Annotations, _gathered, _numbers
+from vissum_jax.data.annotations import Annotations, by_photograph, finite_numbers
 
 _COLUMNS = ("file", "part", "x", "y")
 _SIDES = ("left ", "right ")
@@ -61,12 +61,12 @@ def read_part_points(path: Path | str, *, merge_sides: bool = False) -> PartPoin
                 if merge_sides:
                     name = _without_side(name)
                 number = numbers.setdefault(name, len(numbers))
-                rows.append((row["file"], [number, *_numbers((row["x"], row["y"]), where)]))
+                rows.append((row["file"], [number, *finite_numbers((row["x"], row["y"]), where)]))
     except FileNotFoundError:
         raise FileNotFoundError(f"No annotations {str(path)!r}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is not a CSV file in UTF-8: {error}.") from error
-    return PartPoints(names=tuple(numbers), rows=Annotations(_gathered(rows)))
+    return PartPoints(names=tuple(numbers), rows=Annotations(by_photograph(rows)))
 
 
 def _without_side(name: str) -> str:

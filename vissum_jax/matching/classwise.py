@@ -149,7 +149,7 @@ def _padded(block: np.ndarray, length: int) -> np.ndarray:
     return np.pad(block, [(0, length - len(block))] + [(0, 0)] * (block.ndim - 1))
 
 
-def _best_mean(
+def best_mean_scores(
     similarity: Float[np.ndarray, "m m"], image_ids: Int[np.ndarray, " m"], best: int
 ) -> Float[np.ndarray, " m"]:
     """Mean of each row's `best` largest entries in columns of other images."""
@@ -267,5 +267,5 @@ def match_class(
         similarity=similarity,
         boxes=proposals.boxes[proposals.salient],
         image_ids=image_ids,
-        best_mean=_best_mean(similarity, image_ids, config.best_matches),
+        best_mean=best_mean_scores(similarity, image_ids, config.best_matches),
     )

@@ -14,9 +14,9 @@ from jaxtyping import Int, UInt8
 
 from vissum_jax.analysis.stability import agreement, halves, nearest_exemplar
 from vissum_jax.matching import match_class
-from vissum_jax.matching.classwise import Matches, _best_mean
+from vissum_jax.matching.classwise import Matches, best_mean_scores
 from vissum_jax.pipeline.feature_maps import feature_maps
-from vissum_jax.pipeline.memory import _by_content
+from vissum_jax.pipeline.memory import by_content
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.settings import StageConfigs
 from vissum_jax.proposals import propose_batch, prune_redundant
@@ -53,7 +53,7 @@ def half_stability(
         `agreement`, the adjusted mutual information of its labels with the class's own summaries.
     """
     maps = feature_maps(classifier, configs.matching, batch_size=batch_size)
-    rows = _by_content(images, masks)
+    rows = by_content(images, masks)
     progress.start("proposals", len(rows))
     proposals = propose_batch(images[rows], masks.salient[rows], configs.proposals, progress=progress.advance)
     progress.finish()
@@ -98,7 +98,7 @@ def _summarize_some(
 ) -> ClassSummaries:
     """Clusters of some of the photographs; of each the exemplar comes first."""
     some = matches.select(np.isin(matches.image_ids, half))
-    best = _best_mean(some.similarity, some.image_ids, configs.matching.best_matches)
+    best = best_mean_scores(some.similarity, some.image_ids, configs.matching.best_matches)
     kept = some.select(prune_redundant(some.boxes, some.image_ids, best, configs.proposals))
     return summarize_class(
         images, class_index, kept.similarity, kept.boxes, rows[kept.image_ids], configs.summaries, proposals=len(some)

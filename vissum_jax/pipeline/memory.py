@@ -81,7 +81,7 @@ def extract_masks(
     return masks
 
 
-def _by_content(images: UInt8[np.ndarray, "n h w 3"], masks: MaskBatch) -> Int[np.ndarray, " k"]:
+def by_content(images: UInt8[np.ndarray, "n h w 3"], masks: MaskBatch) -> Int[np.ndarray, " k"]:
     """Images that have a mask, in an order that depends on their content alone.
 
     So neither sums in floating point nor what is drawn by a seed depend on how a class is listed.
@@ -123,7 +123,7 @@ def summarize_images(
     """
     batch_size = default_batch_size() if batch_size is None else batch_size
     maps = feature_maps(classifier, configs.matching, batch_size=batch_size)
-    rows = _by_content(images, masks)
+    rows = by_content(images, masks)
     if not len(rows):
         return ClassSummaries(
             class_index=class_index,
