@@ -5,6 +5,7 @@ python scripts/draw_mask_pictures.py docs/masks.png
 
 from __future__ import annotations
 
+import io
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import tyro
 from jaxtyping import UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from vissum_jax.cli.progress import make_progress
 from vissum_jax.data import Decoded, open_folder
@@ -80,7 +82,9 @@ def main(out: Annotated[Path, tyro.conf.Positional], layout: Layout = Layout()) 
             cell.set_title(f"{drop:.3f} at {mask.mean():.1%}" if method else "", fontsize=7, pad=2)
         line[0].set_ylabel(method or "flower", fontsize=8)
     out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, metadata={"Software": None})
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    Image.open(data).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(out, optimize=True)
 
 
 def _flowers(classifier, count: int) -> tuple[UInt8[np.ndarray, "n h w 3"], np.ndarray]:
