@@ -11,6 +11,7 @@ from vissum_jax.cli.evaluate_coherency import coherency
 from vissum_jax.cli.evaluate_counts import counts
 from vissum_jax.cli.evaluate_localization import localization
 from vissum_jax.cli.evaluate_parts import parts
+from vissum_jax.cli.evaluate_specialize import specialize
 from vissum_jax.cli.groups import group
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
@@ -83,6 +84,7 @@ evaluate = group(
         "parts": parts,
         "counts": counts,
         "coherency": coherency,
+        "specialize": specialize,
         "localization": localization,
     },
 )

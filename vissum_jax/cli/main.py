@@ -17,6 +17,7 @@ from vissum_jax.cli.localize import localize
 from vissum_jax.cli.models import models
 from vissum_jax.cli.run import run
 from vissum_jax.cli.saliency import saliency
+from vissum_jax.cli.split import split
 from vissum_jax.cli.stages import masks, report, summarize
 from vissum_jax.cli.study import study
 
@@ -30,6 +31,7 @@ COMMANDS = {
     "compare": compare,
     "export": export,
     "study": study,
+    "split": split,
     "saliency": saliency,
     "class-model": class_model,
     "localize": localize,
