@@ -38,6 +38,15 @@ def inner(views, first=0, second=0):
     return views[first].descriptors[valid].astype(np.float64) @ views[second].descriptors[valid].T.astype(np.float64)
 
 
+@pytest.mark.parametrize(("maps", "expected"), [(None, "hog"), (colours, "both")])
+def test_by_default_a_network_is_used_where_there_is_one(maps, expected):
+    auto, told = (
+        describe_class(photographs(), *random_boxes(), MatchingConfig(descriptor=name), maps)[0].descriptors
+        for name in ("auto", expected)
+    )
+    np.testing.assert_array_equal(auto, told)
+
+
 def test_hog_is_whitened_by_the_statistics_that_ship():
     boxes, _ = random_boxes()
     (view,) = described("hog")

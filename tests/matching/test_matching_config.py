@@ -7,7 +7,7 @@ from vissum_jax.matching import MatchingConfig
     ("options", "message"),
     [
         ({"score": "hog"}, "`score` must be one of lom, nam, phm, got 'hog'."),
-        ({"descriptor": "sift"}, "`descriptor` must be one of hog, network, both, got 'sift'."),
+        ({"descriptor": "sift"}, "`descriptor` must be one of auto, hog, network, both, got 'sift'."),
         ({"endpoint_cells": 0}, "`endpoint_cells` must be positive, got 0."),
         ({"network_weight": 1.0}, "`network_weight` must be in (0, 1), got 1.0."),
         ({"network_ridge": 0.0}, "`network_ridge` must be positive, got 0.0."),

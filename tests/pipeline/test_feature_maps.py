@@ -71,7 +71,34 @@ def test_maps_come_in_batches_of_one_size(classifier):
 
 
 def test_nothing_is_needed_for_hog(classifier):
+    assert feature_maps(classifier, MatchingConfig(descriptor="hog"), batch_size=2) is None
+
+
+def test_by_default_the_network_decides(classifier):
+    assert matching_endpoint(classifier, MatchingConfig()) == "middle"
+    assert matching_endpoint(toys.make_classifier(), MatchingConfig()) is None
     assert feature_maps(toys.make_classifier(), MatchingConfig(), batch_size=2) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides", "expected"),
+    [
+        (toys.MODEL, {}, {"descriptor": "hog", "endpoint": ""}),
+        ("flowernet", {}, {"descriptor": "both", "endpoint": "stage_2"}),
+        (
+            "flowernet",
+            {"descriptor": "network", "endpoint": "stage_1"},
+            {"descriptor": "network", "endpoint": "stage_1"},
+        ),
+        ("flowernet", {"descriptor": "hog"}, {"descriptor": "hog", "endpoint": ""}),
+    ],
+)
+def test_what_the_network_decides_is_on_record(tmp_path, model, overrides, expected):
+    photos = toys.write_photographs(tmp_path / "photos", {0: 1})
+    (photos / "labels.csv").write_text("folder,imagenet_index\nred_disc,0\n")
+    started = start_run(RunConfig(images=str(photos), model=model, overrides={"matching": overrides}), tmp_path / "run")
+    assert started.manifest.configuration["matching"].items() >= expected.items()
+    start_run(started.config, tmp_path / "run")  # goes on
 
 
 @pytest.mark.parametrize("descriptor", ["network", "both"])

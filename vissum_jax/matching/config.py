@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SCORES = ("lom", "nam", "phm")
-DESCRIPTORS = ("hog", "network", "both")
+DESCRIPTORS = ("auto", "hog", "network", "both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class MatchingConfig:
         descriptor: What boxes are compared by: ``hog`` (VS), ``network`` (the explained network's own features,
             pooled over the box) or ``both``. On 58 photographs of three birds, members of the summaries of
             GoogLeNet were purer than shuffled ones by a factor of 1.5, 1.6 and 1.8; a network must report a
-            feature map for the latter two.
+            feature map for the latter two. ``auto`` is ``both`` where it does and ``hog`` where it does not.
         endpoint: The network's feature map, by its name; empty for the last one that is fine enough.
         endpoint_cells: A feature map is fine enough with so many cells along each side.
         network_weight: Share of the network's similarity in ``both``.
@@ -49,7 +49,7 @@ class MatchingConfig:
         host_bytes: Host arrays above this size live in a temporary file, so that memory stays bounded.
     """
 
-    descriptor: str = "hog"
+    descriptor: str = "auto"
     endpoint: str = ""
     endpoint_cells: int = 12
     network_weight: float = 0.5

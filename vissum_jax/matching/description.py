@@ -82,7 +82,8 @@ def describe_class(
         boxes: (x, y, width, height) in pixels.
         valid: False for padding.
         config: Constants.
-        feature_maps: Called with some images at a time; needed where a network is asked for.
+        feature_maps: Called with some images at a time; needed where a network is asked for. ``auto`` is ``both``
+            with it and ``hog`` without.
 
     Returns:
         The images as they are and, if `config.flip`, mirrored.
@@ -90,15 +91,18 @@ def describe_class(
     Raises:
         ValueError: If the descriptor needs a network and there is none.
     """
-    if config.descriptor != "hog" and feature_maps is None:
-        raise ValueError(f"`feature_maps` must be given for the descriptor {config.descriptor!r}.")
+    descriptor = config.descriptor
+    if descriptor == "auto":
+        descriptor = "hog" if feature_maps is None else "both"
+    if descriptor != "hog" and feature_maps is None:
+        raise ValueError(f"`feature_maps` must be given for the descriptor {descriptor!r}.")
     shown = [(images, boxes)]
     if config.flip:
         shown.append((images[:, :, ::-1], mirror(boxes, width=images.shape[2])))
     families = []
-    if config.descriptor != "network":
+    if descriptor != "network":
         families.append([_hog_descriptors(pictures, seen, config) for pictures, seen in shown])
-    if config.descriptor != "hog" and feature_maps is not None:
+    if descriptor != "hog" and feature_maps is not None:
         families.append(_network_descriptors(shown, valid, config, feature_maps))
     descriptors = families[0] if len(families) == 1 else _joined(families[0], families[1], valid, config)
     return tuple(View(seen, described) for (_, seen), described in zip(shown, descriptors, strict=True))

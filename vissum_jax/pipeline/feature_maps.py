@@ -23,16 +23,18 @@ def _feature_map(
     return classifier(to_unit(images)).endpoints[endpoint].astype(jnp.float32)
 
 
-def matching_endpoint(classifier: Classifier, config: MatchingConfig) -> str:
-    """The endpoint by whose features boxes are compared.
+def matching_endpoint(classifier: Classifier, config: MatchingConfig) -> str | None:
+    """The endpoint by whose features boxes are compared; None if they are compared by HOG alone.
 
     The one that `config.endpoint` names, or else the last, in the order of computation, that has at least
     `config.endpoint_cells` cells along each side. Maps with one channel a class are passed over: they say what a
     place is taken for, which all parts of one class's objects have in common.
 
     Raises:
-        ValueError: If there is no such feature map.
+        ValueError: If there is no such feature map, and `config.descriptor` does not leave that open.
     """
+    if config.descriptor == "hog":
+        return None
     spec = classifier.spec
     images = jnp.zeros((1, spec.input_height, spec.input_width, 3), jnp.float32)  # is traced, not computed with
     answer = jax.eval_shape(classifier.apply, classifier.params, images)
@@ -47,13 +49,13 @@ def matching_endpoint(classifier: Classifier, config: MatchingConfig) -> str:
         for name in spatial_endpoints(classifier, images)
         if min(shapes[name][:2]) >= config.endpoint_cells and shapes[name][2] != answer.logits.shape[1]
     ]
-    if not fine:
+    if not fine and config.descriptor != "auto":
         raise ValueError(
             f"`descriptor` {config.descriptor!r} needs a feature map of at least {config.endpoint_cells} x "
             f"{config.endpoint_cells} cells, and {spec.name!r} reports none; report one, name a coarser one as "
             "`endpoint`, or use 'hog'."
         )
-    return fine[-1]
+    return fine[-1] if fine else None
 
 
 def feature_maps(classifier: Classifier, config: MatchingConfig, *, batch_size: int) -> FeatureMaps | None:
@@ -62,9 +64,9 @@ def feature_maps(classifier: Classifier, config: MatchingConfig, *, batch_size: 
     Raises:
         ValueError: If it needs a feature map and the network has none; see `matching_endpoint`.
     """
-    if config.descriptor == "hog":
-        return None
     endpoint = matching_endpoint(classifier, config)
+    if endpoint is None:
+        return None
 
     def compute(images: UInt8[np.ndarray, "b h w 3"]) -> Float[np.ndarray, "b rows columns channels"]:
         maps = [

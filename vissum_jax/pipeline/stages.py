@@ -25,7 +25,7 @@ from vissum_jax._version import __version__
 from vissum_jax.data import Decoded, FolderSource, ImageEntry, UnreadableImage, open_folder
 from vissum_jax.masks.extract import extract
 from vissum_jax.models import load_classifier, read_class_names
-from vissum_jax.pipeline.feature_maps import feature_maps
+from vissum_jax.pipeline.feature_maps import matching_endpoint
 from vissum_jax.pipeline.memory import count_regions, default_batch_size, device_name, summarize_images
 from vissum_jax.pipeline.preflight import LabelCheck, require_fitting_labels
 from vissum_jax.pipeline.progress import Progress
@@ -115,6 +115,11 @@ class Run:
 
 def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource) -> Manifest:
     resolved = config.resolved()
+    # What the network decides is on record, too; one that reports no feature map is refused if it must have one.
+    endpoint = matching_endpoint(classifier, config.stages.matching)
+    if resolved["matching"]["descriptor"] == "auto":
+        resolved["matching"]["descriptor"] = "both" if endpoint else "hog"
+    resolved["matching"]["endpoint"] = endpoint or ""
     entries = tuple((entry.image, entry.class_index, entry.class_name) for entry in source.entries)
     spec = classifier.spec
     return Manifest(
@@ -163,7 +168,6 @@ def start_run(
         config.model, weights=config.weights, class_names=class_names, precision=config.precision
     )
     check(classifier)
-    feature_maps(classifier, config.stages.matching, batch_size=1)  # refuses a network without any, if one is needed
     source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
     manifest = _manifest(config, classifier, source)
     if (folder / MANIFEST_FILE).exists():
