@@ -10,6 +10,7 @@ from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
 from vissum_jax.cli.evaluate_coherency import coherency
 from vissum_jax.cli.evaluate_counts import counts
 from vissum_jax.cli.evaluate_localization import localization
+from vissum_jax.cli.evaluate_paper import paper
 from vissum_jax.cli.evaluate_parts import parts
 from vissum_jax.cli.evaluate_specialize import specialize
 from vissum_jax.cli.groups import group
@@ -85,6 +86,7 @@ evaluate = group(
         "counts": counts,
         "coherency": coherency,
         "specialize": specialize,
+        "paper": paper,
         "localization": localization,
     },
 )
