@@ -46,6 +46,14 @@ def test_the_seed_decides_and_names_do_not(photos, tmp_path):
     assert {name.replace("/z", "/") for name in again["test"]} == set(parts["test"])
 
 
+def test_folders_that_are_left_out_change_nothing_for_the_others(photos):
+    parts, fewer = make_split(photos, SHARES, seed=0), make_split(photos, SHARES, seed=0, exclude=["red_disc"])
+    for name, images in parts.items():
+        assert fewer[name] == tuple(image for image in images if not image.startswith("red_disc/"))
+    with pytest.raises(ValueError, match=r"`exclude`: .* has no class folder 'red'\."):
+        make_split(photos, SHARES, seed=0, exclude=["red"])
+
+
 def test_copies_of_a_photograph_stay_together(tmp_path):
     photos = toys.write_photographs(tmp_path / "photos", {0: 4})
     for path in list((photos / "red_disc").iterdir()):

@@ -9,7 +9,7 @@ import tyro
 
 from vissum_jax.cli.errors import DONE, running, user_mistakes
 from vissum_jax.cli.groups import group
-from vissum_jax.cli.options import Flag
+from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json
 
 Images = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")]
@@ -24,6 +24,7 @@ def make(
     *,
     shares: str = "summaries=0.5,train=0.25,test=0.25",
     seed: int = 0,
+    exclude: Annotated[str | None, optional("A,B,..")] = None,
     json: Flag = False,
 ) -> int:
     """Divide the photographs of each class folder, and write a list of names for each part.
@@ -40,14 +41,17 @@ def make(
         lists: Folder for the lists, NAME.txt each.
         shares: Name and share of each list.
         seed: Of the order.
+        exclude: Class folders to leave out, separated by commas.
         json: Print one JSON object.
     """
     with user_mistakes():
         from vissum_jax.pipeline import splits
 
-        parts = splits.make_split(images, splits.parse_shares(shares), seed=seed)
+        left_out = [] if exclude is None else [name.strip() for name in exclude.split(",")]
+        parts = splits.make_split(images, splits.parse_shares(shares), seed=seed, exclude=left_out)
+    about = f"vissum split make --shares {shares} --seed {seed}{f' --exclude {exclude}' if exclude else ''}"
     with running():
-        splits.write_split(parts, lists, about=f"vissum split make --shares {shares} --seed {seed}")
+        splits.write_split(parts, lists, about=about)
     return _say(json, lists, parts)
 
 

@@ -77,7 +77,9 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
-def make_split(root: Path, shares: Mapping[str, float], *, seed: int) -> dict[str, tuple[str, ...]]:
+def make_split(
+    root: Path, shares: Mapping[str, float], *, seed: int, exclude: Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
     """Divide the photographs of each class folder.
 
     Photographs are ordered by a hash of the seed and their content and cut at the shares: the same photographs are
@@ -87,15 +89,19 @@ def make_split(root: Path, shares: Mapping[str, float], *, seed: int) -> dict[st
         root: Folder of class folders.
         shares: Name and share of each list; what is left over is in none.
         seed: Of the order.
+        exclude: Class folders that are left out; the others are divided as they would be with them.
 
     Returns:
         For each list its names, sorted.
 
     Raises:
         FileNotFoundError: No such folder.
-        ValueError: It holds no class folders, or a file cannot be read.
+        ValueError: It holds no class folders, one to leave out is not there, or a file cannot be read.
     """
     folders = _class_folders(root)
+    if unknown := [name for name in exclude if name not in folders]:
+        raise ValueError(f"`exclude`: {str(root)!r} has no class folder {unknown[0]!r}.")
+    folders = [folder for folder in folders if folder not in exclude]
     lists: dict[str, list[str]] = {name: [] for name in shares}
     for folder in folders:
         names = _pictures(root / folder, root)
