@@ -373,6 +373,14 @@ def test_summaries_bear_the_names_that_people_gave_them(tmp_path):
     assert "Summary 1: <b>beak in 4 of 5 photographs called so by 80\u202f% of 5 participants SSIM 0.420" in page.text
 
 
+def test_shares_a_hair_below_zero_are_zero(tmp_path):
+    report = make_class()
+    first, *others = report.summaries.summaries
+    summaries = replace(report.summaries, summaries=(replace(first, importance=-1e-6), *others))
+    write_report(tmp_path / "r", FACTS, [replace(report, summaries=summaries)])
+    assert "importance 0.0\u202f% SSIM" in Page(tmp_path / "r" / "classes" / "1" / "index.html").text
+
+
 def test_a_class_is_added_once(tmp_path):
     writer = ReportWriter(tmp_path / "r", FACTS)
     writer.add_class(make_class())

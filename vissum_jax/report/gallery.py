@@ -9,10 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from vissum_jax.report.jpeg import encode_jpeg
 from vissum_jax.report.site import MARKER, is_report, make_environment
 from vissum_jax.report.views import flattened
 
@@ -167,12 +167,7 @@ def _save(item: Item, root: Path, folder: str, row: int) -> dict[str, Any]:
     pictures = []
     for number, (caption, alt, pixels) in enumerate(item.pictures):
         file = f"{folder}/{row}-{number}.jpg"
-        written, data = cv2.imencode(
-            ".jpg", np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-        )
-        if not written:
-            raise RuntimeError(f"OpenCV could not write a picture of shape {pixels.shape} as JPEG.")
-        (root / file).write_bytes(data.tobytes())
+        (root / file).write_bytes(encode_jpeg(pixels, _JPEG_QUALITY))
         height, width = pixels.shape[:2]
         pictures.append({"file": file, "caption": caption, "alt": alt, "height": height, "width": width})
     return {"title": item.title, "facts": item.facts, "warning": item.warning, "pictures": pictures}

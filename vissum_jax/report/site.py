@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-import cv2
 import jinja2
 import numpy as np
 from jaxtyping import UInt8
 
 from vissum_jax.report.evaluation import DROP_PLOT
+from vissum_jax.report.jpeg import encode_jpeg
 from vissum_jax.report.model import ClassReport, RunFacts
 from vissum_jax.report.pictures import (
     PictureStyle,
@@ -248,15 +248,7 @@ class ReportWriter:
         return max(1, -(-self._config.picture_side // min(height, width)))
 
     def _picture(self, name: str, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-        # Full chroma resolution: red lines of two pixels would blur into the photograph.
-        options = [
-            *(cv2.IMWRITE_JPEG_QUALITY, self._config.jpeg_quality),
-            *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
-        ]
-        written, data = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), options)
-        if not written:
-            raise RuntimeError(f"OpenCV could not write a picture of shape {picture.shape} as JPEG.")
-        self._write(name, data.tobytes())
+        self._write(name, encode_jpeg(picture, self._config.jpeg_quality))
 
     def _render(self, template: str, page: str, **values: object) -> None:
         html = self._templates.get_template(template).render(
@@ -292,7 +284,7 @@ def make_environment() -> jinja2.Environment:
 
 
 def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f}\u202f%" if np.isfinite(share) else "\u2013"
+    return f"{round(100 * share, digits) + 0.0:.{digits}f}\u202f%" if np.isfinite(share) else "\u2013"  # never -0.0
 
 
 def _number(value: float, spec: str = ".3f") -> str:
