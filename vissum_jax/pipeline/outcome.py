@@ -10,11 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vissum_jax.pipeline.stages import Run
-from vissum_jax.types import HAS_MASK, MaskStatus
-
-FAILED = (MaskStatus.UNREADABLE, MaskStatus.NON_FINITE)
-"""Statuses of images on which the work itself failed."""
+from vissum_jax.pipeline.stages import FAILED, Run
+from vissum_jax.types import HAS_MASK
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
     folder of photographs --mask_stage--> masks/ --summary_stage--> summaries/ --report_stage--> report/
 
 A run is a folder. Its manifest freezes what is computed; every stage can be stopped at any time and goes on
-where it was.
+where it was. Any number of processes, on any hosts that see the folder, may work on a stage at once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,18 +33,22 @@ from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.settings import RunConfig, fingerprint
 from vissum_jax.report import ClassReport, ReportWriter, RunFacts
 from vissum_jax.report.evaluation import read_evaluation
-from vissum_jax.runs.engine import finish_parts
+from vissum_jax.runs.engine import Tally, finish_parts, never
+from vissum_jax.runs.leases import LeaseConfig, Leases
 from vissum_jax.runs.log import FILE as LOG_FILE
 from vissum_jax.runs.log import EventLog
 from vissum_jax.runs.manifest import FILE as MANIFEST_FILE
 from vissum_jax.runs.manifest import Manifest, differences, load_manifest
 from vissum_jax.runs.rows import class_summaries, mask_batch, mask_table, summary_table
-from vissum_jax.runs.store import PartStore
+from vissum_jax.runs.store import LocalFolder, PartStore
 from vissum_jax.study.tags import read_tags
-from vissum_jax.types import Classifier, ClassSummaries, Crop, MaskBatch
+from vissum_jax.types import Classifier, ClassSummaries, Crop, MaskBatch, MaskStatus
 
 SHARD_SIZE = 64
-"""Images of a mask part: what is computed again, at most, after a crash."""
+"""Images of a mask part, unless asked for otherwise: what is computed again, at most, after a crash."""
+
+FAILED = (MaskStatus.UNREADABLE, MaskStatus.NON_FINITE)
+"""Statuses of images on which the work itself failed."""
 
 _PACKAGES = (
     "jax",
@@ -97,15 +102,32 @@ class Run:
         """The event log."""
         return EventLog(self.folder / LOG_FILE)
 
-    def mask_rows(self) -> pa.Table:
-        """All mask rows; every part must be done."""
+    def require_masks(self) -> None:
+        """Check that every mask part is done.
+
+        Raises:
+            NotReadyError: If one is not.
+        """
         missing = [number for number in range(len(self.manifest.shards)) if not self.masks.done(number)]
         if missing:
             raise NotReadyError(
                 f"{str(self.folder)!r}: {len(missing)} of {len(self.manifest.shards)} mask parts are not done; "
                 f"finish them with `vissum masks {self.folder}`."
             )
+
+    def mask_rows(self) -> pa.Table:
+        """All mask rows; every part must be done."""
+        self.require_masks()
         return pa.concat_tables([self.masks.read(number) for number in range(len(self.manifest.shards))])
+
+    def class_rows(self, class_index: int) -> pa.Table:
+        """The mask rows of a class, read from the parts that hold any."""
+        entries, shards = self.manifest.entries, enumerate(self.manifest.shards)
+        own = [
+            number for number, (start, stop) in shards if any(entry[1] == class_index for entry in entries[start:stop])
+        ]
+        rows = pa.concat_tables([self.masks.read(number) for number in own])
+        return rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
 
     def class_result(self, class_index: int) -> ClassSummaries:
         """The summaries of a class; its members count the class's photographs."""
@@ -113,7 +135,7 @@ class Run:
         return class_summaries(self.summaries.read(class_index), images)
 
 
-def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource) -> Manifest:
+def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource, shard_size: int) -> Manifest:
     resolved = config.resolved()
     # What the network decides is on record, too; one that reports no feature map is refused if it must have one.
     endpoint = matching_endpoint(classifier, config.stages.matching)
@@ -136,12 +158,16 @@ def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource) -
         versions={"vissum-jax": __version__, **{name: metadata.version(name) for name in _PACKAGES}},
         device=device_name(),
         entries=entries,
-        shards=tuple((start, min(start + SHARD_SIZE, len(entries))) for start in range(0, len(entries), SHARD_SIZE)),
+        shards=tuple((start, min(start + shard_size, len(entries))) for start in range(0, len(entries), shard_size)),
     )
 
 
 def start_run(
-    config: RunConfig, folder: Path | str, *, check: Callable[[Classifier], object] = lambda classifier: None
+    config: RunConfig,
+    folder: Path | str,
+    *,
+    check: Callable[[Classifier], object] = lambda classifier: None,
+    shard_size: int | None = None,
 ) -> Run:
     """Start a run in a new folder, or go on with the one that is there.
 
@@ -149,6 +175,7 @@ def start_run(
         config: What is asked for.
         folder: The RUN folder.
         check: Looks at the network before anything is written, and raises ValueError if it does not fit.
+        shard_size: Images of a mask part; None for the one of the run that is there, or `SHARD_SIZE`.
 
     Raises:
         FileNotFoundError: The photographs, the weights or the network are not there.
@@ -156,32 +183,39 @@ def start_run(
             listed) or something else.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / MANIFEST_FILE).exists():
-        # What a kill left of a manifest that was being written is no reason to refuse the folder.
-        leftovers = set(folder.glob(f".{MANIFEST_FILE}.*.partial"))
-        if not folder.is_dir() or set(folder.iterdir()) != leftovers:
-            raise ValueError(f"{str(folder)!r} exists and is not a RUN folder; name another one with --out.")
-        for leftover in leftovers:
-            leftover.unlink()
+    if shard_size is not None and shard_size < 1:
+        raise ValueError(f"`shard_size` must be at least 1, got {shard_size}.")
+    if folder.exists() and not _may_hold_a_run(folder):
+        raise ValueError(f"{str(folder)!r} exists and is not a RUN folder; name another one with --out.")
     class_names = None if config.class_names_file is None else read_class_names(config.class_names_file)
     classifier = load_classifier(
         config.model, weights=config.weights, class_names=class_names, precision=config.precision
     )
     check(classifier)
     source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
-    manifest = _manifest(config, classifier, source)
-    if (folder / MANIFEST_FILE).exists():
-        changed = differences(load_manifest(folder), manifest)
-        if changed:
-            raise ValueError(
-                f"{str(folder)!r} holds a run with another configuration; name another folder with --out, or "
-                f"go back to its settings: {'; '.join(changed)}."
-            )
-        manifest = load_manifest(folder)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
+    manifest = _manifest(config, classifier, source, shard_size or SHARD_SIZE)
+    if not (folder / MANIFEST_FILE).exists():
         manifest.save(folder)
-    return Run(folder, manifest, config, classifier, source)
+    there = load_manifest(folder)  # another process may have started the run at the same moment
+    changed = differences(there, manifest)
+    if shard_size is not None and not changed and there.shards != manifest.shards:
+        changed = [f"shard_size: {there.shards[0][1]} -> {shard_size}"]
+    if changed:
+        raise ValueError(
+            f"{str(folder)!r} holds a run with another configuration; name another folder with --out, or "
+            f"go back to its settings: {'; '.join(changed)}."
+        )
+    return Run(folder, there, config, classifier, source)
+
+
+def _may_hold_a_run(folder: Path) -> bool:
+    """Whether a folder is a run, or empty but for what a kill left of a manifest that was being written."""
+    if not folder.is_dir():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    return MANIFEST_FILE in names or all(
+        name.startswith(f".{MANIFEST_FILE}.") and name.endswith(".partial") for name in names
+    )
 
 
 def open_run(folder: Path | str) -> Run:
@@ -259,63 +293,95 @@ def preflight(run: Run) -> LabelCheck | None:
     return check
 
 
-def mask_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -> None:
-    """Find the mask of every photograph; one part a shard."""
+def find_masks(
+    run: Run, entries: Sequence[ImageEntry], progress: Progress, *, batch_size: int | None = None
+) -> pa.Table:
+    """Mask rows of some of a run's photographs."""
+    images, decoded = _read(run, entries)
+    masks = extract(
+        run.classifier,
+        images,
+        np.array([entry.class_index for entry in entries]),
+        run.config.masks,
+        batch_size=default_batch_size() if batch_size is None else batch_size,
+        count_regions=count_regions,
+        skip_mispredicted=not run.config.keep_mispredicted,
+        unreadable={row: str(result) for row, result in enumerate(decoded) if isinstance(result, UnreadableImage)},
+        progress=progress.advance,
+    )
+    crops: list[Crop | None] = [result.crop if isinstance(result, Decoded) else None for result in decoded]
+    hashes = [result.content_hash if isinstance(result, Decoded) else None for result in decoded]
+    return mask_table(
+        masks,
+        [entry.image for entry in entries],
+        [entry.class_name for entry in entries],
+        crops,
+        hashes,
+    )
 
-    def work(number: int) -> pa.Table:
-        start, stop = run.manifest.shards[number]
-        entries = run.source.entries[start:stop]
-        images, decoded = _read(run, entries)
-        masks = extract(
-            run.classifier,
-            images,
-            np.array([entry.class_index for entry in entries]),
-            run.config.masks,
-            batch_size=default_batch_size() if batch_size is None else batch_size,
-            count_regions=count_regions,
-            skip_mispredicted=not run.config.keep_mispredicted,
-            unreadable={row: str(result) for row, result in enumerate(decoded) if isinstance(result, UnreadableImage)},
-            progress=progress.advance,
-        )
-        crops: list[Crop | None] = [result.crop if isinstance(result, Decoded) else None for result in decoded]
-        hashes = [result.content_hash if isinstance(result, Decoded) else None for result in decoded]
-        return mask_table(
-            masks,
-            [entry.image for entry in entries],
-            [entry.class_name for entry in entries],
-            crops,
-            hashes,
-        )
+
+def describe_masks(table: pa.Table) -> dict[str, Any]:
+    """What the log says of mask rows."""
+    statuses = Counter(table["status"].to_pylist())
+    return {"statuses": dict(statuses), "failures": sum(statuses[status] for status in FAILED)}
+
+
+def mask_stage(
+    run: Run, progress: Progress, *, batch_size: int | None = None, stop: Callable[[], bool] = never
+) -> Tally:
+    """Find the mask of every photograph; one part a shard.
+
+    Args:
+        run: The run.
+        progress: Shows the progress.
+        batch_size: Images searched at once; None for what suits the device.
+        stop: Asked before each part whether to leave the rest.
+    """
+    shards = run.manifest.shards
 
     def on_done(number: int) -> None:
-        start, stop = run.manifest.shards[number]
-        progress.advance(stop - start)
+        start, end = shards[number]
+        progress.advance(end - start)
 
     progress.start("masks", len(run.manifest.entries))
-    finish_parts(
+    tally = finish_parts(
         "masks",
         run.masks,
-        range(len(run.manifest.shards)),
-        work,
+        range(len(shards)),
+        lambda number: find_masks(run, run.source.entries[slice(*shards[number])], progress, batch_size=batch_size),
         run.log,
-        describe=lambda table: {"statuses": dict(Counter(table["status"].to_pylist()))},
+        describe=describe_masks,
         on_done=on_done,
+        stop=stop,
     )
     progress.finish()
+    return tally
 
 
-def summary_stage(run: Run, progress: Progress, *, batch_size: int | None = None) -> None:
-    """Find the visual summaries of every class; one part a class."""
-    rows = run.mask_rows()
+def summary_stage(
+    run: Run, progress: Progress, *, batch_size: int | None = None, stop: Callable[[], bool] = never
+) -> Tally:
+    """Find the visual summaries of every class, whatever parts hold its masks; one part a class.
+
+    Args:
+        run: A run whose masks are done.
+        progress: Shows the progress.
+        batch_size: Images on the device at once; None for what suits it.
+        stop: Asked before each class whether to leave the rest.
+
+    Raises:
+        NotReadyError: If some mask part is not done.
+    """
+    run.require_masks()
 
     def work(class_index: int) -> pa.Table:
-        entries, images, masks = read_class(run, rows, class_index)
+        entries, images, masks = read_class(run, run.class_rows(class_index), class_index)
         result = summarize_images(
             run.classifier, images, masks, class_index, run.config.stages, progress, batch_size=batch_size
         )
         return summary_table(result, entries[0].class_name, [entry.image for entry in entries])
 
-    finish_parts(
+    return finish_parts(
         "summaries",
         run.summaries,
         sorted(run.manifest.classes),
@@ -324,6 +390,7 @@ def summary_stage(run: Run, progress: Progress, *, batch_size: int | None = None
         describe=lambda table: {
             "summaries_kept": len({row["summary"] for row in table.to_pylist() if row["summary_kept"]})
         },
+        stop=stop,
     )
 
 
@@ -337,6 +404,12 @@ def report_stage(run: Run, progress: Progress) -> Path:
             f"{str(run.folder)!r}: the summaries of {len(missing)} of {len(classes)} classes are not done; finish "
             f"them with `vissum summarize {run.folder}`."
         )
+    # Of several processes that come this far one writes at a time.
+    with Leases(LocalFolder(run.folder), LeaseConfig()) as leases, leases.wait("report"):
+        return _write_report(run, rows, classes, progress)
+
+
+def _write_report(run: Run, rows: pa.Table, classes: Sequence[int], progress: Progress) -> Path:
     spec = run.classifier.spec
     facts = RunFacts(
         model=spec.name,

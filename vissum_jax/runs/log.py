@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ def peak_memory() -> int:
 
 @dataclass(frozen=True)
 class EventLog:
-    """Appends events to ``log.jsonl``.
+    """Appends events to ``log.jsonl``; several processes may.
 
     Attributes:
         path: The file.
@@ -32,5 +34,24 @@ class EventLog:
     def write(self, event: str, **values: Any) -> None:
         """Append one event with the time and the process's peak memory."""
         record = {"time": time.time(), "event": event, **values, "peak_memory_bytes": peak_memory()}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        with open(self.path, "a+b", buffering=0) as file:
+            # What a full disk cut off keeps its line to itself.
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)  # in one piece, so that the events of several processes do not mix
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All events; what is no whole event is passed over."""
+        try:
+            lines = self.path.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except (json.JSONDecodeError, UnicodeDecodeError):
+                continue
+            if isinstance(record, dict) and "event" in record:
+                yield record

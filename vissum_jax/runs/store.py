@@ -10,8 +10,12 @@ import hashlib
 import io
 import json
 import os
+import secrets
+from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +24,8 @@ import pyarrow.parquet as pq
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees either the old one or the whole new one, also after a crash."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Several hosts may write the same file, so that a process's number would not do.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with open(partial, "wb") as file:
             file.write(data)
@@ -36,6 +41,108 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
+class Storage(Protocol):
+    """Named bytes in one place: all that parts and leases ask of a file system or an object store."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a name.
+
+        Raises:
+            FileNotFoundError: There are none.
+        """
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put bytes in place, durably: a reader sees the old ones or all of the new ones."""
+        ...
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Put bytes where there are none; of several that try at once exactly one is told True."""
+        ...
+
+    def touch(self, name: str) -> bool:
+        """Give a name another version; False if there is none."""
+        ...
+
+    def version(self, name: str) -> Hashable | None:
+        """Something that differs after every write and touch; None if there is nothing. It is never a time."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a name, if it is there."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder of a file system that several hosts may share; see `Storage`.
+
+    Attributes:
+        path: The folder; it is made when something is put into it.
+    """
+
+    path: Path
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file atomically, and remove what killed writers of it left behind."""
+        write_atomically(self.path / name, data)
+        for leftover in self.path.glob(f".{name}.*.partial"):
+            leftover.unlink(missing_ok=True)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Create a file; a reader may see it empty for a moment."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            return False
+        try:
+            os.write(handle, data)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(handle)
+        return True
+
+    def touch(self, name: str) -> bool:
+        """Renew a file's time, which needs no room on a full disk."""
+        try:
+            os.utime(self.path / name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def version(self, name: str) -> Hashable | None:
+        """A file's identity and time of change, asked of the open file: network file systems answer others late."""
+        try:
+            with open(self.path / name, "rb") as file:
+                facts = os.fstat(file.fileno())
+        except FileNotFoundError:
+            return None
+        return facts.st_ino, facts.st_mtime_ns
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        (self.path / name).unlink(missing_ok=True)
+
+
+class PartState(StrEnum):
+    """What is there of a part; only a part that is done counts."""
+
+    DONE = "done"
+    MISSING = "missing"
+    NO_MARKER = "part without a marker"
+    NO_PART = "marker without a part"
+    BAD_MARKER = "marker damaged"
+    MISFIT = "part and marker do not fit"
+
+
 @dataclass(frozen=True)
 class PartStore:
     """The Parquet parts of one stage, in a folder of their own.
@@ -46,37 +153,58 @@ class PartStore:
 
     folder: Path
 
+    @property
+    def storage(self) -> Storage:
+        """What holds the parts' bytes."""
+        return LocalFolder(self.folder)
+
+    @staticmethod
+    def name(number: int) -> str:
+        """What a part is called."""
+        return f"part-{number:05d}"
+
     def part(self, number: int) -> Path:
         """Where a part lives."""
-        return self.folder / f"part-{number:05d}.parquet"
+        return self.folder / f"{self.name(number)}.parquet"
 
     def marker(self, number: int) -> Path:
         """Where its marker lives."""
-        return self.folder / f"part-{number:05d}.done"
+        return self.folder / f"{self.name(number)}.done"
 
     def commit(self, number: int, table: pa.Table) -> None:
         """Write a part, then its marker."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         data = buffer.getvalue()
-        write_atomically(self.part(number), data)
+        self.storage.write(self.part(number).name, data)
         record = {"rows": table.num_rows, "sha256": hashlib.sha256(data).hexdigest()}
-        write_atomically(self.marker(number), json.dumps(record).encode())
+        self.storage.write(self.marker(number).name, json.dumps(record).encode())
+
+    def state(self, number: int) -> PartState:
+        """What is there of a part."""
+        storage, part = self.storage, self.part(number).name
+        try:
+            record = json.loads(storage.read(self.marker(number).name))
+        except FileNotFoundError:
+            return PartState.MISSING if storage.version(part) is None else PartState.NO_MARKER
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return PartState.BAD_MARKER
+        try:
+            found = hashlib.sha256(storage.read(part)).hexdigest()
+        except FileNotFoundError:
+            return PartState.NO_PART
+        fits = isinstance(record, dict) and record.get("sha256") == found
+        return PartState.DONE if fits else PartState.MISFIT
 
     def done(self, number: int) -> bool:
         """Whether a part is there, whole, and the one that its marker speaks of."""
-        try:
-            record = json.loads(self.marker(number).read_bytes())
-            data = self.part(number).read_bytes()
-        except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
-            return False
-        return isinstance(record, dict) and record.get("sha256") == hashlib.sha256(data).hexdigest()
+        return self.state(number) is PartState.DONE
 
     def read(self, number: int) -> pa.Table:
         """Read a part."""
-        return pq.read_table(self.part(number))
+        return pq.read_table(io.BytesIO(self.storage.read(self.part(number).name)))
 
     def discard(self, number: int) -> None:
         """Remove a part, its marker first."""
-        self.marker(number).unlink(missing_ok=True)
-        self.part(number).unlink(missing_ok=True)
+        self.storage.remove(self.marker(number).name)
+        self.storage.remove(self.part(number).name)
