@@ -103,14 +103,22 @@ def test_a_test_over_classes_needs_two(photos, tmp_path):
 def test_parts_are_tagged_in_place_of_photographs(run):
     tagger = told([])
     found = measure(run, tagger, crops=True)["classes"][0]
-    assert tagger.shapes == [(18, 18, 3)] * 5, "five members, squares a little wider than their boxes"
-    assert found["reason"] == "told gave no noun for any of its 5 parts"
+    assert tagger.shapes == [(18, 18, 3)] * 6, "squares a little wider than the boxes, of members left out, too"
+    assert found["reason"] == "told gave no noun for any of its 6 parts"
 
 
 def test_one_summary_s_parts_cannot_be_compared_with_the_class_s(photos, tmp_path):
     run = open_finished(write_run(photos, tmp_path / "run", {0: [summary(0, {0: UPPER, 1: UPPER})]}).folder)
     (found, *_) = measure(run, told(TAGS), crops=True)["classes"]
     assert found["reason"].startswith("its one summary holds all its parts")
+
+
+def test_random_parts_come_from_clusters_that_were_dropped_too(photos, tmp_path):
+    clusters = [summary(0, {0: UPPER, 1: UPPER}), summary(1, {2: LOWER, 3: LOWER, 4: UPPER}, kept=False)]
+    run = open_finished(write_run(photos, tmp_path / "run", {0: clusters}).folder)
+    (found, *_) = measure(run, LabelTagger(toys.make_classifier(), labels=1), crops=True)["classes"]
+    assert (found["pool"], found["images_per_summary"]) == (5, [2])
+    assert found["mu_r"] is not None
 
 
 def test_colours_of_parts_are_told_apart(photos, tmp_path):

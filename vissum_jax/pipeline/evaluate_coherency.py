@@ -138,7 +138,8 @@ Place = tuple[int, tuple[int, int, int, int] | None]
 def _pool(found: FinishedClass, crops: bool) -> tuple[list[Place], str]:
     """What is tagged of a class and random sets are drawn from, or nothing and why.
 
-    Whole photographs: those with a mask, which are the ones that summaries can have. Parts: those of all summaries.
+    Whole photographs: those with a mask, which are the ones that summaries can have. Parts: the members of all
+    clusters, kept or not.
     """
     kept = found.summaries.kept
     if not kept:
@@ -148,9 +149,11 @@ def _pool(found: FinishedClass, crops: bool) -> tuple[list[Place], str]:
     if not crops:
         statuses = found.rows["status"].to_pylist()
         return [(row, None) for row, status in enumerate(statuses) if status in HAS_MASK], ""
-    if len(kept) == 1:
+    clusters = found.summaries.summaries
+    parts = dict.fromkeys((member.image, member.box) for summary in clusters for member in summary.members)
+    if len(kept) == 1 and len(parts) == len(kept[0].kept_members):
         return [], "its one summary holds all its parts: there is nothing else to draw from"
-    return [(member.image, member.box) for summary in kept for member in summary.kept_members], ""
+    return list(parts), ""
 
 
 def _class(
@@ -199,11 +202,11 @@ def _unmeasured(reason: str) -> dict[str, Any]:
 
 def _members(kept: Sequence[Summary], pool: Sequence[Place], crops: bool) -> list[Int[np.ndarray, " k"]]:
     """Rows of the pool that each summary has."""
-    if crops:  # the pool is the summaries' members, one after another
-        ends = np.cumsum([len(summary.kept_members) for summary in kept])
-        return [np.arange(end - len(summary.kept_members), end) for summary, end in zip(kept, ends, strict=True)]
-    place = {image: row for row, (image, _) in enumerate(pool)}
-    return [np.array([place[member.image] for member in summary.kept_members], int) for summary in kept]
+    place = {entry: row for row, entry in enumerate(pool)}
+    return [
+        np.array([place[member.image, member.box if crops else None] for member in summary.kept_members], int)
+        for summary in kept
+    ]
 
 
 def _tags(
