@@ -1,6 +1,6 @@
 """Write what vissum_jax needs of WordNet 3.0 into vissum_jax/analysis/resources.
 
-wordnet_synonyms.txt.gz: nouns that share their first sense, a line a synset, apart by tabs.
+wordnet_synonyms.txt.gz: nouns that share their first sense, a line a synset, apart by tabs, in WordNet's order.
 imagenet_nouns.tsv: the noun that each ImageNet class is reduced to.
 
 The database ships with the package in this form because no package of the Python index carries it: NLTK and wn, the
@@ -100,8 +100,13 @@ def main() -> None:
         senses.setdefault(plain(noun), offset)  # a few are there with a hyphen and with a space
     for noun, offset in senses.items():
         groups[offset].append(noun)
-    lines = sorted("\t".join(sorted(nouns)) for nouns in groups.values() if len(nouns) > 1)
     known = synsets(folder / "data.noun")
+
+    def line(offset: str) -> str:
+        words = [plain(word) for word in known[offset].words]
+        return "\t".join(sorted(groups[offset], key=words.index))
+
+    lines = sorted(line(offset) for offset, nouns in groups.items() if len(nouns) > 1)
     labels = [f"{name}\t{head_noun(name[1:], known)}" for name in imagenet_classes().wordnet_ids]
     DESTINATION.mkdir(exist_ok=True)
     synonyms = gzip.compress("".join(f"{line}\n" for line in lines).encode("ascii"), mtime=0)

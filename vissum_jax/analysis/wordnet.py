@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 
 
 def fused(noun: str) -> str:
-    """One noun for all that share its first sense: ``"automobile"`` becomes ``"auto"``, and so does ``"car"``.
+    """One noun for all that share its first sense: ``"automobile"`` and ``"motorcar"`` become ``"car"``.
 
     Two nouns are fused where the first of WordNet's noun synsets of the one is that of the other (VS 4.2).
 
@@ -20,7 +20,7 @@ def fused(noun: str) -> str:
         noun: In small letters, words apart by spaces (see `vissum_jax.study.nouns.normalise`).
 
     Returns:
-        The first by alphabet of those nouns; a noun without synonyms, and one that WordNet does not know, itself.
+        The first of those nouns in WordNet's order, which is that of use; a noun without synonyms, and one that WordNet does not know, itself.
     """
     return _synonyms().get(noun, noun)
 
