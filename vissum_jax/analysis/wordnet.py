@@ -20,7 +20,8 @@ def fused(noun: str) -> str:
         noun: In small letters, words apart by spaces (see `vissum_jax.study.nouns.normalise`).
 
     Returns:
-        The first of those nouns in WordNet's order, which is that of use; a noun without synonyms, and one that WordNet does not know, itself.
+        The first of those nouns in WordNet's order, which is that of use; a noun without synonyms, and one that
+        WordNet does not know, itself.
     """
     return _synonyms().get(noun, noun)
 
