@@ -107,6 +107,10 @@ def test_the_paper_page_says_what_is_missing_and_how_to_measure_it(vissum, run):
     page = (run / "report" / "paper.html").read_text()
     assert "not measured" in page
     assert "0.99965" in page, "the paper's own figures are there in any case"
+    assert vissum("report", run).code == 0, "a report may still take the folder"
+    assert (run / "report" / "index.html").is_file()
+    assert vissum("evaluate", "paper", run).code == 0
+    assert 'href="index.html"' in (run / "report" / "paper.html").read_text()
 
 
 def test_the_paper_page_shows_what_was_measured(vissum, run, parts, tmp_path):

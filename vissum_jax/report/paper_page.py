@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vissum_jax.analysis.drop import markdown
 from vissum_jax.report.gallery import Table
-from vissum_jax.report.site import make_environment
+from vissum_jax.report.site import MARKER, make_environment
 
 PAGE, PICTURES = "paper.html", "paper"
 _STATIC = ("report.css", "report.js")
@@ -59,6 +59,8 @@ class PaperSection:
 def write_paper_page(folder: Path, sections: Sequence[PaperSection], *, runs: Sequence[str]) -> Path:
     """Write ``paper.html`` and its pictures into a folder, beside what is there.
 
+    A folder that is not there yet becomes one that a report may take the place of.
+
     Args:
         folder: Where; made if need be.
         sections: In order.
@@ -67,7 +69,10 @@ def write_paper_page(folder: Path, sections: Sequence[PaperSection], *, runs: Se
     Returns:
         The page.
     """
-    (folder / "static").mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / MARKER).touch()
+    (folder / "static").mkdir(exist_ok=True)
     for name in _STATIC:
         source = resources.files("vissum_jax.report") / "static" / name
         (folder / "static" / name).write_bytes(source.read_bytes())
