@@ -15,15 +15,21 @@ from vissum_jax.cli.evaluate import evaluate
 from vissum_jax.cli.export import export
 from vissum_jax.cli.localize import localize
 from vissum_jax.cli.models import models
+from vissum_jax.cli.retry import retry
 from vissum_jax.cli.run import run
 from vissum_jax.cli.saliency import saliency
 from vissum_jax.cli.split import split
 from vissum_jax.cli.stages import masks, report, summarize
+from vissum_jax.cli.status import status
 from vissum_jax.cli.study import study
+from vissum_jax.cli.worker import worker
 
 COMMANDS = {
     "demo": demo,
     "run": run,
+    "status": status,
+    "retry": retry,
+    "worker": worker,
     "masks": masks,
     "summarize": summarize,
     "report": report,

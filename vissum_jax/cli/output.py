@@ -37,7 +37,7 @@ def print_outcome(outcome: Outcome) -> None:
         )
     console.print(table)
     for image, reason in outcome.failed:
-        print(f"failed: {_one_line(image)}: {_one_line(reason)}")
+        print(f"failed: {one_line(image)}: {one_line(reason)}")
 
 
 def print_summaries(outcome: Outcome) -> None:
@@ -63,7 +63,7 @@ def print_summaries(outcome: Outcome) -> None:
     Console().print(table)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Text from outside, its control characters spelt out: they could move the cursor."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text

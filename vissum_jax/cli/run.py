@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import tyro
@@ -12,7 +14,10 @@ from vissum_jax.cli.errors import DONE, FAILED, check_batch_size, running, user_
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json, print_outcome
 from vissum_jax.cli.progress import make_progress
+from vissum_jax.cli.stopping import Stop, stopping
 from vissum_jax.cli.weights import have_default_weights
+from vissum_jax.cli.worker import say_left, work_in_groups
+from vissum_jax.runs.local import apart, divide
 
 
 def run(
@@ -28,6 +33,8 @@ def run(
     classes: Annotated[str | None, optional("A,B,..")] = None,
     limit: Annotated[int | None, optional("N")] = None,
     batch_size: Annotated[int | None, optional("N")] = None,
+    shard_size: Annotated[int | None, optional("N")] = None,
+    workers: Annotated[int, optional("N")] = 1,
     keep_mispredicted: Flag = False,
     no_preflight: Flag = False,
     config: Annotated[Path | None, optional("FILE")] = None,
@@ -39,7 +46,8 @@ def run(
       vissum run photos --model efficientnet-lite0 --out runs/photos
       vissum run photos --model googlenet-bvlc --weights bvlc.npz --classes robin,oboe --limit 50 --out runs/two
 
-    The same command goes on where it was stopped. Every figure behind the report is in RUN as Parquet.
+    The same command goes on where it was stopped, and may be given on several hosts at once. SIGTERM lets it finish
+    what it is at; then it says what is left and exits with 0. Every figure behind the report is in RUN as Parquet.
 
     Args:
         images: Folder of class folders, named by class name, WordNet id or index, or by a labels.csv beside them.
@@ -53,57 +61,106 @@ def run(
         classes: Class folders to take, separated by commas: names, WordNet ids or indices. All by default.
         limit: Most images of a class.
         batch_size: Images searched at once; by default what suits the device.
+        shard_size: Images of a part of the masks, 64 by default: so many are computed again at most after a crash.
+        workers: Processes that share the work, each with its share of this machine's GPUs or processor cores.
         keep_mispredicted: Also explain images that the network answers wrongly.
         no_preflight: Do not first compare the network's answers with the labels of up to 64 images.
         config: TOML file with any of these settings and tables for the stages (see configs/).
         json: Print one JSON object instead of a table.
     """
     began = time.perf_counter()
-    with user_mistakes():
-        from vissum_jax import pipeline
+    with stopping() as stop:
+        with user_mistakes():
+            from vissum_jax import pipeline
 
-        check_batch_size(batch_size)
-        settings: dict[str, Any] = pipeline.read_settings(config) if config else {}
-        tables = {name: settings.pop(name) for name in list(settings) if isinstance(settings[name], dict)}
-        given = {
-            "images": images,
-            "model": model,
-            "weights": weights,
-            "class_names_file": class_names,
-            "precision": precision,
-            "preset": preset,
-            "classes": tuple(name.strip() for name in classes.split(",")) if classes is not None else None,
-            "limit": limit,
-            "keep_mispredicted": keep_mispredicted or None,
-        }
-        settings |= {name: value for name, value in given.items() if value is not None}
-        for name, option in (("images", "IMAGES"), ("model", "--model")):
-            if name not in settings:
-                raise ValueError(f"{option} is missing; give it on the command line or in the configuration.")
-        request = pipeline.RunConfig(**settings, overrides=tables)
-        have_default_weights(request.model, request.weights)
-        started = pipeline.start_run(request, out)
-        if not no_preflight:
-            pipeline.preflight(started)
-    return finish(started, batch_size=batch_size, json=json, began=began)
+            check_batch_size(batch_size)
+            settings: dict[str, Any] = pipeline.read_settings(config) if config else {}
+            tables = {name: settings.pop(name) for name in list(settings) if isinstance(settings[name], dict)}
+            given = {
+                "images": images,
+                "model": model,
+                "weights": weights,
+                "class_names_file": class_names,
+                "precision": precision,
+                "preset": preset,
+                "classes": tuple(name.strip() for name in classes.split(",")) if classes is not None else None,
+                "limit": limit,
+                "keep_mispredicted": keep_mispredicted or None,
+            }
+            settings |= {name: value for name, value in given.items() if value is not None}
+            for name, option in (("images", "IMAGES"), ("model", "--model")):
+                if name not in settings:
+                    raise ValueError(f"{option} is missing; give it on the command line or in the configuration.")
+            request = pipeline.RunConfig(**settings, overrides=tables)
+            have_default_weights(request.model, request.weights)
+            if workers == 1:
+                started = prepare(request, out, shard_size, not no_preflight)
+            else:
+                machine = apart(_prepare_apart, request, out, shard_size, not no_preflight)
+                groups = divide(workers, platform=machine[0], devices=machine[1])
+        if workers > 1:
+            with running():
+                left = work_in_groups(out, groups, batch_size=batch_size, stop=stop)
+            if left:
+                return say_left(out, left, json=json)
+            with user_mistakes():
+                started = pipeline.open_run(out)
+            return conclude(started, json=json, began=began)
+        return finish(started, batch_size=batch_size, json=json, began=began, stop=stop)
 
 
-def finish(started: Any, *, batch_size: int | None, json: bool, began: float) -> int:
-    """Work through all stages of an open run and print what came out."""
+def prepare(request: Any, out: Path, shard_size: int | None, preflight: bool) -> Any:
+    """Start or continue a run, and check its labels."""
+    from vissum_jax import pipeline
+
+    started = pipeline.start_run(request, out, shard_size=shard_size)
+    if preflight:
+        pipeline.preflight(started)
+    return started
+
+
+def _prepare_apart(request: Any, out: Path, shard_size: int | None, preflight: bool) -> tuple[str, int]:
+    """Do so in a process of its own, which tells the platform and the number of devices that workers will share."""
+    import jax
+
+    with stopping():  # a scheduler's signal to all processes does not end this one halfway
+        prepare(request, out, shard_size, preflight)
+    return jax.default_backend(), jax.local_device_count()
+
+
+def finish(
+    started: Any,
+    *,
+    batch_size: int | None,
+    json: bool,
+    began: float,
+    stop: Stop,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
+    """Work through all stages of an open run and print what came out or is left; JSON gets other facts too."""
+    from vissum_jax.pipeline.worker import work
+
+    with running():
+        left = work(started, make_progress(), batch_size=batch_size, stop=stop)
+    if left:
+        return say_left(started.folder, left, json=json)
+    return conclude(started, json=json, began=began, facts=facts)
+
+
+def conclude(started: Any, *, json: bool, began: float, facts: Mapping[str, Any] = MappingProxyType({})) -> int:
+    """Write the report of an open run whose summaries are done, and print what came out."""
     from vissum_jax import pipeline
     from vissum_jax.runs.log import peak_memory
 
     with running():
-        progress = make_progress()
-        pipeline.mask_stage(started, progress, batch_size=batch_size)
-        pipeline.summary_stage(started, progress, batch_size=batch_size)
-        page = pipeline.report_stage(started, progress)
+        page = pipeline.report_stage(started, make_progress())
         result = pipeline.outcome(started)
     if json:
         print_json(
             {
                 "run": str(started.folder),
                 "report": str(page),
+                **facts,
                 **result.plain(),
                 "seconds": round(time.perf_counter() - began, 1),
                 "peak_memory_bytes": peak_memory(),

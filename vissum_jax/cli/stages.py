@@ -11,6 +11,7 @@ from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
 from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json, print_summaries
 from vissum_jax.cli.progress import make_progress
+from vissum_jax.cli.stopping import stopping
 
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
@@ -26,13 +27,16 @@ def masks(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")]
         batch_size: Images searched at once; by default what suits the device.
         json: Print one JSON object.
     """
-    with user_mistakes():
-        from vissum_jax import pipeline
+    with stopping() as stop:
+        with user_mistakes():
+            from vissum_jax import pipeline
 
-        check_batch_size(batch_size)
-        opened = pipeline.open_run(run)
-    with running():
-        pipeline.mask_stage(opened, make_progress(), batch_size=batch_size)
+            check_batch_size(batch_size)
+            opened = pipeline.open_run(run)
+        with running():
+            left = pipeline.mask_stage(opened, make_progress(), batch_size=batch_size, stop=stop).left
+    if left:
+        return _say_left(json, left, "mask part(s)", masks=str(opened.masks.folder))
     return _say(json, masks=str(opened.masks.folder))
 
 
@@ -47,14 +51,17 @@ def summarize(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("
         batch_size: Images on the device at once; by default what suits it.
         json: Print one JSON object.
     """
-    with user_mistakes():
-        from vissum_jax import pipeline
+    with stopping() as stop:
+        with user_mistakes():
+            from vissum_jax import pipeline
 
-        check_batch_size(batch_size)
-        opened = pipeline.open_run(run)
-    with running():
-        pipeline.summary_stage(opened, make_progress(), batch_size=batch_size)
-        result = pipeline.outcome(opened)
+            check_batch_size(batch_size)
+            opened = pipeline.open_run(run)
+        with running():
+            left = pipeline.summary_stage(opened, make_progress(), batch_size=batch_size, stop=stop).left
+            if left:
+                return _say_left(json, left, "class(es)", summaries=str(opened.summaries.folder))
+            result = pipeline.outcome(opened)
     if json:
         print_json({"summaries": str(opened.summaries.folder), "classes": result.plain()["classes"]})
     else:
@@ -80,6 +87,14 @@ def report(run: RunFolder, /, *, json: Flag = False) -> int:
     with running():
         page = pipeline.report_stage(opened, make_progress())
     return _say(json, report=str(page))
+
+
+def _say_left(json: bool, left: int, what: str, **values: str) -> int:
+    if json:
+        print_json({**values, "stopped": True, "left": left})
+    else:
+        print(f"stopped as asked; left: {left} {what}. The same command goes on from there.")
+    return DONE
 
 
 def _say(json: bool, **values: str) -> int:

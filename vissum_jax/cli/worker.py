@@ -1,0 +1,94 @@
+"""``vissum worker``: one of several processes that work on a run; also what ``vissum run --workers`` starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
+from vissum_jax.cli.options import Flag, optional
+from vissum_jax.cli.output import print_json
+from vissum_jax.cli.progress import make_progress
+from vissum_jax.cli.stages import RunFolder
+from vissum_jax.cli.stopping import Stop, stopping
+from vissum_jax.runs.local import DeviceGroup, has_parent, run_workers
+
+if TYPE_CHECKING:
+    from vissum_jax.pipeline.worker import Left
+
+
+def worker(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")] = None, json: Flag = False) -> int:
+    """Work on a run that was started before, beside any other workers, until all masks and summaries are done.
+
+    Start one for each accelerator, on every host that sees RUN and the photographs under the same paths. For instance:
+      vissum worker runs/photos
+
+    SIGTERM lets it finish what it is at; then it says what is left and exits with 0. Write the report with
+    `vissum report RUN`, or give the command that started the run again.
+
+    Args:
+        run: Folder of the run.
+        batch_size: Images on the device at once; by default what suits it.
+        json: Print one JSON object.
+    """
+    with stopping() as stop:
+        with user_mistakes():
+            from vissum_jax import pipeline
+            from vissum_jax.pipeline.worker import work
+
+            check_batch_size(batch_size)
+            opened = pipeline.open_run(run)
+        with running():
+            left = work(opened, make_progress(), batch_size=batch_size, stop=stop)
+    if left:
+        return say_left(run, left, json=json)
+    if json:
+        print_json({"run": str(run), "stopped": False, "left": left.plain()})
+    else:
+        print(f"masks and summaries are done: {run}")
+    return DONE
+
+
+def say_left(run: Path, left: Left, *, json: bool) -> int:
+    """Say what a command that was asked to stop has left."""
+    if json:
+        print_json({"run": str(run), "stopped": True, "left": left.plain()})
+    else:
+        print(f"stopped as asked; left: {left.words()}. The same command goes on from there.")
+    return DONE
+
+
+def work_in_groups(run: Path, groups: list[DeviceGroup], *, batch_size: int | None, stop: Stop) -> Left:
+    """Let a worker in each group of devices work on a run, and show how far they are.
+
+    Returns:
+        What is left, if they were asked to stop.
+
+    Raises:
+        ChildProcessError: They all died, and left something.
+    """
+    from vissum_jax.pipeline.worker import Watch
+
+    watch = Watch(run, make_progress())
+    codes = run_workers(_serve, (run, batch_size), groups, stop=stop, watch=watch.look)
+    left = watch.finish()
+    if not stop():
+        for number, code in enumerate(codes):
+            if code:
+                how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+                print(f"vissum: worker {number} of {len(codes)} {how}", file=sys.stderr)
+        if left:
+            raise ChildProcessError(f"no worker is left, but {left.words()} are")
+    return left
+
+
+def _serve(run: Path, batch_size: int | None) -> int:
+    """What a process that `work_in_groups` starts does."""
+    with stopping() as asked, user_mistakes(), running():
+        from vissum_jax.pipeline.progress import Silent
+        from vissum_jax.pipeline.worker import work_on
+
+        # Without the process that started them, nobody would know of its workers: they end as if asked to.
+        work_on(run, Silent(), batch_size=batch_size, stop=lambda: asked() or not has_parent())
+    return DONE
