@@ -9,6 +9,9 @@ from toy_runs import summary, write_run
 
 from vissum_jax.analysis.coherency import CoherencyConfig
 from vissum_jax.analysis.wordnet import fused
+from vissum_jax.data.an8flower import FlowerConfig, flower_classes
+from vissum_jax.data.an8flower.dataset import IMAGES_FOLDER, TRUTH_FOLDER, read_labels, write_dataset
+from vissum_jax.models import load_classifier
 from vissum_jax.pipeline import ChangedError
 from vissum_jax.pipeline.evaluate_coherency import (
     EvaluateCoherencyConfig,
@@ -182,3 +185,44 @@ def test_squares_stay_inside_the_photograph():
 def test_what_is_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"`part_margin` must be at least 1, got 0\.5\."):
         EvaluateCoherencyConfig(part_margin=0.5)
+
+
+class Colour:
+    """Names the colour of what stands out most in a picture."""
+
+    name = "colour"
+
+    def tag(self, images):
+        names = []
+        for image in images:
+            pixels = image.reshape(-1, 3).astype(int)
+            vivid = pixels[np.argsort(np.ptp(pixels, axis=1))[-len(pixels) // 10 :]].mean(axis=0)
+            names.append((("red", "green", "blue")[int(np.argmax(vivid))],))
+        return names
+
+
+def test_parts_of_rendered_flowers_are_more_alike_than_random_ones(tmp_path):
+    """The truth says where each part is; summaries of one part each have one colour, mixed ones have not."""
+    write_dataset(tmp_path, variant="demo", images_per_class=4, seed=3, config=FlowerConfig())
+    photos, truth = tmp_path / IMAGES_FOLDER, tmp_path / TRUTH_FOLDER
+    spec = load_classifier("flowernet").spec
+    told_summaries = {}
+    for entry in flower_classes("demo"):
+        files = sorted((truth / entry.name).glob("*.png"))
+        boxes = [{row: box for row, file in enumerate(files) if (box := part_box(file, spec, p))} for p in range(5)]
+        shown = [members for members in boxes if len(members) == len(files)]
+        told_summaries[spec.class_names.index(entry.name)] = [summary(n, each) for n, each in enumerate(shown)]
+    run = open_finished(write_run(photos, tmp_path / "run", told_summaries, model="flowernet").folder)
+    values = measure(run, Colour(), crops=True)
+    assert values["measured"] == values["lower"] == len(flower_classes("demo"))
+    assert values["test"]["difference"]["high"] < 0
+
+
+def part_box(file, spec, part):
+    """The box of a part in the network's input, or None where it is not."""
+    labels = np.array(Image.fromarray(read_labels(file)).resize((spec.input_width, spec.input_height), 0))
+    rows, columns = np.nonzero(labels == part + 1)
+    if not len(rows):
+        return None
+    x, y = int(columns.min()), int(rows.min())
+    return x, y, int(columns.max()) + 1 - x, int(rows.max()) + 1 - y

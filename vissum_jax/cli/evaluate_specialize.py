@@ -72,7 +72,7 @@ def specialize(
         )
         with running():
             values = measure.evaluate_specialize(plan, make_progress(), batch_size=batch_size)
-    place = plan.folder / measure.MODEL
+    place = (plan.folder / measure.MODEL).resolve()  # a run may be continued from anywhere
     if json:
         print_json({**values, "specialized": str(place), "seconds": round(time.perf_counter() - began, 1)})
         return DONE

@@ -59,8 +59,8 @@ def _pictures(values: PaperValues, page: Path) -> PaperSection:
         source="VS figures 1 to 3",
         lede="Pictures of masks, regions and summaries are in the reports of the runs.",
         links=[(f"Report of {label}", _relative(path, page)) for label, path in found.items() if path.is_file()],
-        missing=[
-            Missing(f"Pictures of {each.label}", f"vissum report {each.run.folder}")
+        notes=[
+            f"The report of {each.label} is made by: vissum report {each.run.folder}"
             for each in values.runs
             if not found[each.label].is_file()
         ],
