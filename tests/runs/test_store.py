@@ -1,11 +1,13 @@
+import errno
 import hashlib
 import json
 import os
+import time
 
 import pyarrow as pa
 import pytest
 
-from vissum_jax.runs.store import PartStore, write_atomically
+from vissum_jax.runs.store import LocalFolder, PartState, PartStore, write_atomically
 
 TABLE = pa.table({"image": ["a", "b", "c"], "area": [0.25, None, 1.0]})
 
@@ -156,3 +158,70 @@ def test_a_discarded_part_is_not_done_and_may_be_discarded_again(store):
     assert not store.done(0)
     assert list(store.folder.iterdir()) == []
     store.discard(0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "state"),
+    [
+        (damage_nothing_but_remove_the_marker, PartState.NO_MARKER),
+        (remove_the_part, PartState.NO_PART),
+        (truncate_the_part, PartState.MISFIT),
+        (truncate_the_marker, PartState.BAD_MARKER),
+        (make_the_marker_another_kind_of_json, PartState.MISFIT),
+    ],
+)
+def test_what_is_wrong_with_a_part_is_told(store, damage, state):
+    assert store.state(0) is PartState.MISSING
+    store.commit(0, TABLE)
+    assert store.state(0) is PartState.DONE
+    damage(store)
+    assert store.state(0) is state
+
+
+def test_what_killed_writers_left_goes_with_the_next_commit(store):
+    store.commit(1, TABLE)
+    (store.folder / ".part-00000.parquet.0a1b2c3d.partial").write_bytes(b"PAR1")
+    (store.folder / ".part-00001.parquet.0a1b2c3d.partial").write_bytes(b"somebody may be writing it")
+    store.commit(0, TABLE)
+    assert hidden(store.folder) == [".part-00001.parquet.0a1b2c3d.partial"]
+
+
+# What leases are made of.
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return LocalFolder(tmp_path / "new")
+
+
+def test_a_name_is_created_once(folder):
+    assert folder.create("lease", b"mine")
+    assert not folder.create("lease", b"yours")
+    assert folder.read("lease") == b"mine"
+
+
+def test_what_a_full_disk_did_not_take_was_not_created(folder, monkeypatch):
+    def full(handle, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            folder.create("lease", b"mine")
+    assert folder.create("lease", b"mine")
+
+
+def test_a_version_changes_with_every_write_and_touch(folder):
+    assert folder.version("lease") is None
+    assert not folder.touch("lease")
+    folder.create("lease", b"mine")
+    versions = [folder.version("lease")]
+    assert folder.version("lease") == versions[0]
+    for change in (lambda: folder.touch("lease"), lambda: folder.write("lease", b"mine")):
+        time.sleep(0.01)
+        change()
+        versions.append(folder.version("lease"))
+    assert len(set(versions)) == 3
+    folder.remove("lease")
+    folder.remove("lease")
+    assert folder.version("lease") is None
