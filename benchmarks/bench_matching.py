@@ -22,7 +22,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.measuring import commit
 from benchmarks.peers import numpy_matching
 from tests.oracles import hog as hog_oracle
 from tests.oracles import matching as oracle
@@ -229,14 +229,6 @@ def results(images: np.ndarray, proposals: ProposalBatch, rounds: int) -> list[d
             "unit": "largest score",
         },
     ]
-
-
-def commit() -> str:
-    """The commit that was measured."""
-    root = Path(__file__).parents[1]
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    head = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    return head.stdout.strip()
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.measuring import Step, alternate
 from benchmarks.peers import torch_networks
 from tests.oracles import torch_vision
 from vissum_jax.models import ARCHITECTURES, load_classifier
@@ -44,7 +45,6 @@ RATE = 1e-6  # small: where the descent goes does not matter, and both must go t
 GRADIENT_TOLERANCE = 5e-2
 DEFAULTS = ("googlenet-bvlc", "efficientnet-lite0")
 RANDOM = ("resnet50", "alexnet", "vgg16")
-Step = Callable[[], object]
 
 
 class Peer(NamedTuple):
@@ -135,19 +135,6 @@ def check_same(mine: Step, peer: Step) -> None:
     error = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
     if error > GRADIENT_TOLERANCE:
         raise SystemExit(f"the gradients differ by {error:.1e} of their norm")
-
-
-def alternate(steps: list[Step], rounds: int) -> list[list[float]]:
-    """Seconds of each step, A B A B."""
-    seconds: list[list[float]] = [[] for _ in steps]
-    for step in steps:
-        step()
-    for _ in range(rounds):
-        for step, measured in zip(steps, seconds, strict=True):
-            start = time.perf_counter()
-            step()
-            measured.append(time.perf_counter() - start)
-    return seconds
 
 
 def bench(name: str, peer: Peer, images: np.ndarray, rounds: int, steps: int) -> list[dict]:

@@ -19,7 +19,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import metadata
@@ -32,6 +31,7 @@ import pyarrow.compute as pc
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.measuring import commit
 from vissum_jax.analysis.bootstrap import BootstrapConfig, paired_difference
 from vissum_jax.analysis.drop import DropRow, cells, markdown
 from vissum_jax.analysis.localisation import boxes_in_mask, points_in_mask
@@ -259,19 +259,6 @@ def summarise(
         differences = {m: paired_difference(reference[m], values[m], BootstrapConfig()) for m in COMPARED}
         versus[label] = {m: vars(difference) for m, difference in differences.items() if difference.images}
     return rows, columns, versus
-
-
-def commit() -> str:
-    """The commit that was measured, with a mark where files differ from it."""
-    root = Path(__file__).parents[1]
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], cwd=root, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + (" with changes" if changed.stdout else "")
 
 
 def source_digest() -> str:
