@@ -135,13 +135,23 @@ class Run:
         return class_summaries(self.summaries.read(class_index), images)
 
 
-def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource, shard_size: int) -> Manifest:
+def _resolved(config: RunConfig, classifier: Classifier) -> dict[str, Any]:
+    """All values that decide the results, those that the network decides among them.
+
+    Raises:
+        ValueError: If boxes shall be compared by a feature map that the network does not report.
+    """
     resolved = config.resolved()
-    # What the network decides is on record, too; one that reports no feature map is refused if it must have one.
-    endpoint = matching_endpoint(classifier, config.stages.matching)
-    if resolved["matching"]["descriptor"] == "auto":
-        resolved["matching"]["descriptor"] = "both" if endpoint else "hog"
-    resolved["matching"]["endpoint"] = endpoint or ""
+    if "matching" in resolved:  # which saliency and localisation have no use for
+        endpoint = matching_endpoint(classifier, config.stages.matching)
+        if resolved["matching"]["descriptor"] == "auto":
+            resolved["matching"]["descriptor"] = "both" if endpoint else "hog"
+        resolved["matching"]["endpoint"] = endpoint or ""
+    return resolved
+
+
+def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource, shard_size: int) -> Manifest:
+    resolved = _resolved(config, classifier)
     entries = tuple((entry.image, entry.class_index, entry.class_name) for entry in source.entries)
     spec = classifier.spec
     return Manifest(
