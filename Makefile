@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests spend their time compiling, on one core each; a file stays in one process, with what its tests share.
+WORKERS ?= 2
 
 .PHONY: demo test test-slow parity lint format clean
 
@@ -16,7 +18,7 @@ demo: $(VENV)/.ready
 	$(BIN)/vissum demo
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -m 'not slow and not parity'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow and not parity'
 
 test-slow: $(VENV)/.ready
 	$(BIN)/python -m pytest -m slow
