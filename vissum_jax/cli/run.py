@@ -17,7 +17,7 @@ from vissum_jax.cli.progress import make_progress
 from vissum_jax.cli.stopping import Stop, stopping
 from vissum_jax.cli.weights import have_default_weights
 from vissum_jax.cli.worker import say_left, work_in_groups
-from vissum_jax.runs.local import apart, divide
+from vissum_jax.runs.local import DeviceGroup, apart, divide
 
 
 def run(
@@ -96,8 +96,7 @@ def run(
             if workers == 1:
                 started = prepare(request, out, shard_size, not no_preflight)
             else:
-                machine = apart(_prepare_apart, request, out, shard_size, not no_preflight)
-                groups = divide(workers, platform=machine[0], devices=machine[1])
+                groups = apart(_prepare_apart, request, out, shard_size, not no_preflight, workers)
         if workers > 1:
             with running():
                 left = work_in_groups(out, groups, batch_size=batch_size, stop=stop)
@@ -119,13 +118,14 @@ def prepare(request: Any, out: Path, shard_size: int | None, preflight: bool) ->
     return started
 
 
-def _prepare_apart(request: Any, out: Path, shard_size: int | None, preflight: bool) -> tuple[str, int]:
-    """Do so in a process of its own, which tells the platform and the number of devices that workers will share."""
+def _prepare_apart(request: Any, out: Path, shard_size: int | None, preflight: bool, workers: int) -> list[DeviceGroup]:
+    """Do so in a process of its own, which gives the devices of each worker back to them when it ends."""
     import jax
 
     with stopping():  # a scheduler's signal to all processes does not end this one halfway
+        groups = divide(workers, platform=jax.default_backend(), devices=jax.local_device_count())
         prepare(request, out, shard_size, preflight)
-    return jax.default_backend(), jax.local_device_count()
+    return groups
 
 
 def finish(
