@@ -73,7 +73,7 @@ def test_a_whole_number_may_stand_for_a_real_one():
         ({"masks": {"target_drop": float("nan")}}, r"`target_drop` must be in \(0, 1\), got nan\."),
         ({"proposals": {"mode": "slow"}}, r"`mode` must be 'fast' or 'quality', got 'slow'\."),
         ({"proposals": 5}, r"`proposals` must be a table, got 5\."),
-        ({"matching": {"descriptor": "sift"}}, r"`descriptor` must be one of hog, network, both, got 'sift'\."),
+        ({"matching": {"descriptor": "sift"}}, r"`descriptor` must be one of auto, hog, network, both, got 'sift'\."),
         ({"summaries": {"ssim": {"sigma": 0.0}}}, r"`sigma` must be positive, got 0\.0\."),
         ({"masks": 5}, r"`masks` must be a table, got 5\."),
         ({"mask": {}}, r"unknown table \[mask\]; known are masks, proposals, matching, summaries\."),
