@@ -23,3 +23,8 @@ def test_every_accuracy_is_drawn():
 def test_networks_without_accuracies_many_networks_and_strange_names_can_be_drawn():
     counts_picture([CountPoint("x", 1.0, None, None)])
     counts_picture([CountPoint(f"_net $ {number}", number, 0.5, 0.5) for number in range(14)])
+
+
+def test_long_names_leave_room_for_the_plot():
+    paths = [f"toy (/somewhere/{'deeply/' * 40}run-{number})" for number in range(2)]
+    counts_picture([CountPoint(path, 3.0, 0.5, 0.5) for path in paths])  # matplotlib warns if nothing is left

@@ -27,13 +27,17 @@ class CountsPlotStyle:
 
     Attributes:
         width: In inches.
-        height: In inches.
+        height: In inches, without the lines that name the networks.
+        line: Inches that such a line takes.
+        label_length: Most characters of it; of a longer one the end is shown, which tells paths apart.
         dots: Per inch.
         colours: Name of a list of colours; beyond its end they come again.
     """
 
     width: float = 7.0
-    height: float = 4.5
+    height: float = 4.0
+    line: float = 0.22
+    label_length: int = 70
     dots: int = 120
     colours: str = "tab10"
 
@@ -45,12 +49,15 @@ def counts_picture(points: Sequence[CountPoint], *, style: CountsPlotStyle | Non
         A PNG file; the same input gives the same bytes.
     """
     style = style or CountsPlotStyle()
-    figure = Figure(figsize=(style.width, style.height), dpi=style.dots, layout="constrained")
+    height = style.height + style.line * (len(points) + 2)
+    figure = Figure(figsize=(style.width, height), dpi=style.dots, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = colormaps[style.colours]
     for number, (label, count, known, measured) in enumerate(points):
         colour = colours(number % colours.N)
+        if len(label) > style.label_length:
+            label = "\u2026" + label[-style.label_length :]
         # A label that begins with an underscore is none to matplotlib, and $ begins mathematics.
         axes.plot([], [], "o", color=colour, label=label.lstrip("_").replace("$", r"\$"))
         if known is not None:
@@ -62,7 +69,7 @@ def counts_picture(points: Sequence[CountPoint], *, style: CountsPlotStyle | Non
     axes.set(xlabel="kept summaries a class, on average", ylabel="top-1 accuracy (%)")
     axes.margins(0.12)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", frameon=False)
+    figure.legend(loc="outside lower center", frameon=False)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
