@@ -9,7 +9,7 @@ POINTS = [CountPoint("squeezenet", 4.0, 0.58, 0.7), CountPoint("googlenet", 6.0,
 def test_the_plot_is_a_picture_and_the_same_each_time():
     plot = counts_picture(POINTS)
     picture = cv2.imdecode(np.frombuffer(plot, np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (540, 840, 3)
+    assert picture.shape == (585, 840, 3)
     assert picture.std() > 10
     assert counts_picture(POINTS) == plot
 
