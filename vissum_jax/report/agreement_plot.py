@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 
+from vissum_jax.report.plot_labels import plain_label
 from vissum_jax.study.score import StudyScore
 
 
@@ -63,13 +63,15 @@ def agreement_picture(found: StudyScore, names: Mapping[int, str], *, style: Agr
     if found.chance is not None:
         left.axvline(found.chance, color="#b3261e", linestyle="--", label="chance: different summaries")
         left.legend(loc="lower left", frameon=False)
-    labels = [_plain(names.get(each.class_index, f"class {each.class_index}"), style.most_letters) for each in drawn]
+    labels = [
+        plain_label(names.get(each.class_index, f"class {each.class_index}"), style.most_letters) for each in drawn
+    ]
     left.set_yticks(range(len(drawn)), labels, parse_math=False)
     left.invert_yaxis()
     more = f" (the first {len(drawn)} of {len(scored)} classes)" if len(drawn) < len(scored) else ""
     left.set(xlim=(0, 1.02), xlabel="muU: distance between participants, a point a summary", title=f"By class{more}")
     picture = right.imshow(np.ma.masked_invalid(found.agreement), vmin=0, vmax=1, cmap="viridis")
-    people = [_plain(name, style.most_letters) for name in found.participants]
+    people = [plain_label(name, style.most_letters) for name in found.participants]
     if len(people) <= style.most_classes:
         right.set_yticks(range(len(people)), people, parse_math=False)
     right.set_xticks([])
@@ -78,15 +80,3 @@ def agreement_picture(found: StudyScore, names: Mapping[int, str], *, style: Agr
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
-
-
-def _plain(name: str, most_letters: int) -> str:
-    """A name from outside as one short line in letters that the font has; others are spelt out."""
-    font = get_font(findfont(FontProperties()))
-    plain = "".join(
-        letter
-        if letter.isprintable() and font.get_char_index(ord(letter))
-        else letter.encode("unicode_escape").decode("ascii")
-        for letter in name
-    )
-    return plain if len(plain) <= most_letters else plain[: most_letters - 3] + "..."

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vissum_jax.report.plot_labels import plain_label
+
 
 class CoherencyBar(NamedTuple):
     """One class: its name, its number of summaries, muS, muR and the latter's deviation over the draws."""
@@ -30,6 +32,7 @@ class CoherencyPlotStyle:
         width: Least width in inches.
         width_per_class: Inches that a class takes.
         height: In inches.
+        most_letters: Of a class's name.
         dots: Per inch.
         summary_colour: Of muS.
         random_colour: Of muR.
@@ -38,6 +41,7 @@ class CoherencyPlotStyle:
     width: float = 5.0
     width_per_class: float = 0.5
     height: float = 4.5
+    most_letters: int = 28
     dots: int = 120
     summary_colour: str = "tab:blue"
     random_colour: str = "tab:red"
@@ -65,9 +69,9 @@ def coherency_picture(bars: Sequence[CoherencyBar], *, style: CoherencyPlotStyle
         label="random sets, muR",
         error_kw={"linewidth": 1},
     )
-    # $ begins mathematics.
-    labels = [f"{bar.name.replace('_', ' ')} ({bar.summaries})".replace("$", r"\$") for bar in bars]
-    axes.set_xticks(places, labels, rotation=60, ha="right", rotation_mode="anchor")
+    names = [plain_label(bar.name.replace("_", " "), style.most_letters) for bar in bars]
+    labels = [f"{name} ({bar.summaries})" for name, bar in zip(names, bars, strict=True)]
+    axes.set_xticks(places, labels, rotation=60, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set(ylabel="mean Jaccard distance of tags", ylim=(0, 1))
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)

@@ -11,6 +11,8 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vissum_jax.report.plot_labels import plain_label
+
 
 class CountPoint(NamedTuple):
     """One network; an accuracy that is not known is None."""
@@ -29,7 +31,7 @@ class CountsPlotStyle:
         width: In inches.
         height: In inches, without the lines that name the networks.
         line: Inches that such a line takes.
-        label_length: Most characters of it; of a longer one the end is shown, which tells paths apart.
+        most_letters: Of such a line.
         dots: Per inch.
         colours: Name of a list of colours; beyond its end they come again.
     """
@@ -37,7 +39,7 @@ class CountsPlotStyle:
     width: float = 7.0
     height: float = 4.0
     line: float = 0.22
-    label_length: int = 70
+    most_letters: int = 70
     dots: int = 120
     colours: str = "tab10"
 
@@ -56,10 +58,8 @@ def counts_picture(points: Sequence[CountPoint], *, style: CountsPlotStyle | Non
     colours = colormaps[style.colours]
     for number, (label, count, known, measured) in enumerate(points):
         colour = colours(number % colours.N)
-        if len(label) > style.label_length:
-            label = "\u2026" + label[-style.label_length :]
-        # A label that begins with an underscore is none to matplotlib, and $ begins mathematics.
-        axes.plot([], [], "o", color=colour, label=label.lstrip("_").replace("$", r"\$"))
+        # A label that begins with an underscore is none to matplotlib.
+        axes.plot([], [], "o", color=colour, label=plain_label(label.lstrip("_"), style.most_letters, keep="end"))
         if known is not None:
             axes.plot(count, 100 * known, "o", color=colour, markersize=9)
         if measured is not None:
@@ -69,7 +69,8 @@ def counts_picture(points: Sequence[CountPoint], *, style: CountsPlotStyle | Non
     axes.set(xlabel="kept summaries a class, on average", ylabel="top-1 accuracy (%)")
     axes.margins(0.12)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", frameon=False)
+    for text in figure.legend(loc="outside lower center", frameon=False).get_texts():
+        text.set_parse_math(False)
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()

@@ -11,6 +11,8 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vissum_jax.report.plot_labels import plain_label
+
 _MARKS = "oD^vsPX*"
 _MEAN_GAP = 0.5
 """Between the classes and their mean, in lines."""
@@ -24,6 +26,7 @@ class PartsPlotStyle:
         width: In inches.
         margin: Height of what is not a class, in inches.
         line: Height of a class.
+        most_letters: Of a class's name.
         dots: Per inch.
         colours: Name of a list of colours.
     """
@@ -31,6 +34,7 @@ class PartsPlotStyle:
     width: float = 8.0
     margin: float = 1.5
     line: float = 0.32
+    most_letters: int = 28
     dots: int = 120
     colours: str = "tab10"
 
@@ -73,7 +77,8 @@ def parts_picture(
             label=name,
             zorder=4 if ours else 3,
         )
-    axes.set_yticks(places, [*(_plain(name) for name in classes), "mean"])
+    labels = [plain_label(name.replace("_", " "), style.most_letters) for name in classes]
+    axes.set_yticks(places, [*labels, "mean"], parse_math=False)
     axes.set_ylim(lines - 0.5, -0.5)
     axes.set(xlim=(-0.02, 1.02), xlabel="purity: share of members that show their group's commonest part")
     axes.grid(axis="x", alpha=0.3)
@@ -87,8 +92,3 @@ def _with_mean(values: Sequence[float | None]) -> np.ndarray:
     known = np.array([np.nan if value is None else value for value in values], float)
     finite = known[np.isfinite(known)]
     return np.append(known, finite.mean() if len(finite) else np.nan)
-
-
-def _plain(name: str) -> str:
-    """A class name without what matplotlib would read as mathematics."""
-    return name.replace("_", " ").replace("$", r"\$")
