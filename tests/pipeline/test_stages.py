@@ -152,7 +152,8 @@ def test_the_log_has_an_event_for_each_part(template):
         *(("masks", number) for number in range(3)),
         *(("summaries", number) for number in range(2)),
     ]
-    assert events[0]["statuses"] == {"ok": 3}
+    assert (events[0]["statuses"], events[0]["failures"]) == ({"ok": 3}, 0)
+    assert all(event["rows_per_second"] > 0 and ":" in event["worker"] for event in events)
     assert all(event["summaries_kept"] >= 1 for event in events[3:])
     assert all(event["peak_memory_bytes"] > 0 and event["seconds"] >= 0 for event in events)
 
@@ -276,6 +277,59 @@ def test_a_run_goes_on_from_its_manifest_alone(finished, photos, tmp_path, monke
     run = open_run("run")
     assert run.config == request_for(photos)
     assert report_stage(run, Silent()).read_bytes() == (finished / "report" / "index.html").read_bytes()
+
+
+def test_the_rows_of_a_class_are_read_from_its_parts_alone(finished):
+    run = open_run(finished)
+    whole = run.mask_rows()
+    assert run.class_rows(1).to_pylist() == whole.slice(4).to_pylist()
+    run.masks.discard(0)
+    assert run.class_rows(1).to_pylist() == whole.slice(4).to_pylist()
+    with pytest.raises(FileNotFoundError):
+        run.class_rows(0)
+
+
+def test_of_two_processes_that_start_at_once_the_one_that_asks_for_something_else_is_refused(
+    photos, tmp_path, monkeypatch
+):
+    save = stages.Manifest.save
+
+    def overtaken(manifest, folder):
+        save(manifest, folder)
+        monkeypatch.setattr(stages.Manifest, "save", save)
+        (tmp_path / "run" / "manifest.json").unlink()
+        start_run(request_for(photos, limit=2), tmp_path / "run")
+
+    monkeypatch.setattr(stages.Manifest, "save", overtaken)
+    with pytest.raises(ValueError, match=r"holds a run with another configuration; .* run\.limit: 2 -> None"):
+        start_run(request_for(photos), tmp_path / "run")
+
+
+def test_of_two_processes_that_start_the_same_run_at_once_both_go_on(photos, tmp_path, monkeypatch):
+    save, others = stages.Manifest.save, []
+
+    def overtaken(manifest, folder):
+        monkeypatch.setattr(stages.Manifest, "save", save)
+        others.append(start_run(request_for(photos), folder))
+        others[0].log.write("preflight")
+        save(manifest, folder)
+
+    monkeypatch.setattr(stages.Manifest, "save", overtaken)
+    assert start_run(request_for(photos), tmp_path / "run").manifest == others[0].manifest
+
+
+def test_one_process_at_a_time_writes_the_report(finished, monkeypatch):
+    run, seen = open_run(finished), []
+    write = stages._write_report
+
+    def writing(*arguments):
+        seen.append([path.name for path in finished.glob("*.lease-*")])
+        return write(*arguments)
+
+    monkeypatch.setattr(stages, "_write_report", writing)
+    report_stage(run, Silent())
+    assert seen == [["report.lease-0"]]
+    assert list(finished.glob("*.lease-*")) == []
 
 
 def test_an_empty_folder_may_become_a_run(photos, tmp_path):
