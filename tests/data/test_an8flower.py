@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from vissum_jax.data.an8flower import (
+    DATASET_VARIANTS,
     PART_NAMES,
     PLAIN,
     FlowerClass,
@@ -13,9 +14,13 @@ from vissum_jax.data.an8flower import (
     render_flower,
     write_dataset,
 )
+from vissum_jax.data.an8flower.classes import COLOUR_HUES
 
 CONFIG = FlowerConfig(size=112)
 CLASSES = flower_classes("demo")
+SIX = ("red", "yellow", "green", "cyan", "blue", "magenta")
+POTS = ("yellow", "blue")
+DATASET_CLASSES = [entry for variant in DATASET_VARIANTS for entry in flower_classes(variant)]
 
 
 def saturation(pixels: np.ndarray) -> np.ndarray:
@@ -58,6 +63,69 @@ def test_only_the_discriminative_part_is_vivid(flower_class: FlowerClass):
     others = cv2.dilate(own.astype(np.uint8), np.ones((3, 3))) == 0
     assert np.quantile(saturation(flower.image[own]), 0.8) > 0.6
     assert np.quantile(saturation(flower.image[others]), 0.98) < 0.5
+
+
+def test_the_variants_have_exactly_these_classes():
+    double = {f"{petals}_petals_{pot}_pot": (("petals", petals), ("pot", pot)) for petals in SIX for pot in POTS}
+    expected = {
+        "single-6c": {f"{colour}_petals": (("petals", colour),) for colour in SIX},
+        "double-12c": double,
+        "part-2c": {"red_petals": (("petals", "red"),), "red_pot": (("pot", "red"),)},
+    }
+    assert tuple(expected) == DATASET_VARIANTS
+    for variant, classes in expected.items():
+        assert {entry.name: entry.vivid for entry in flower_classes(variant)} == classes
+
+
+def hue_distance(hue: float, other: float) -> float:
+    return abs((hue - other + 180) % 360 - 180)
+
+
+def test_colours_are_apart_whatever_their_deviation():
+    low, high = CONFIG.vivid_hue
+    for colour, hue in COLOUR_HUES.items():
+        for other, other_hue in COLOUR_HUES.items():
+            assert colour == other or hue_distance(hue, other_hue) > 2 * (high - low)
+
+
+@pytest.mark.parametrize("flower_class", DATASET_CLASSES, ids=lambda c: c.name)
+def test_the_truth_is_where_the_colours_are(flower_class: FlowerClass):
+    for seed in range(2):
+        vivid, plain = (render_flower(entry, seed, CONFIG) for entry in (flower_class, PLAIN))
+        np.testing.assert_array_equal(vivid.labels, plain.labels)
+        differs = (vivid.image != plain.image).any(axis=-1)
+        reach = cv2.dilate(vivid.discriminative.astype(np.uint8), np.ones((3, 3))) > 0  # edges are averaged
+        assert not (differs & ~reach).any()
+        expected = np.zeros_like(differs)
+        hues = cv2.cvtColor(vivid.image, cv2.COLOR_RGB2HSV)[..., 0] * 2.0  # OpenCV counts half degrees
+        for part, colour in flower_class.vivid:
+            own = vivid.parts[PART_NAMES.index(part)]
+            expected |= own
+            assert 0.3 < differs[own].mean() < 0.95
+            inked = own & (saturation(vivid.image) > 0.7)
+            assert inked.sum() > 0.15 * own.sum()
+            assert np.median([hue_distance(hue, COLOUR_HUES[colour]) for hue in hues[inked]]) < 14
+        np.testing.assert_array_equal(vivid.discriminative, expected)
+
+
+def test_the_colours_of_two_parts_vary_apart_from_each_other():
+    flower_class = FlowerClass("both", (("petals", "red"), ("pot", "red")))
+    values = []
+    for seed in range(12):
+        flower = render_flower(flower_class, seed, FlowerConfig(size=64, noise=0.0, exposure=(1.0, 1.0)))
+        pixels = [flower.image[flower.parts[PART_NAMES.index(part)]] for part in ("petals", "pot")]
+        values.append([np.quantile(saturation(own), 0.9) for own in pixels])
+    assert abs(np.corrcoef(np.transpose(values))[0, 1]) < 0.8
+
+
+def test_a_class_of_one_part_names_it_and_a_class_of_two_has_no_single_one():
+    assert (CLASSES[1].part, CLASSES[1].colour, PLAIN.part, PLAIN.colour) == ("core", "blue", None, None)
+    double = flower_classes("double-12c")[0]
+    assert double.parts == ("petals", "pot")
+    message = r"^class 'red_petals_yellow_pot' has several discriminative parts: petals, pot\.$"
+    for ask in (lambda: double.part, lambda: double.colour):
+        with pytest.raises(ValueError, match=message):
+            ask()
 
 
 def test_every_part_is_visible_and_parts_do_not_overlap():
@@ -122,14 +190,14 @@ def test_a_picture_is_not_taken_for_a_label_image(tmp_path):
 
 
 def test_wrong_arguments_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"^`variant` must be one of demo, got 'dem'\.$"):
+    with pytest.raises(ValueError, match=r"^`variant` must be one of single-6c, .*, demo, got 'dem'\.$"):
         flower_classes("dem")
-    with pytest.raises(ValueError, match=r"^`part` must be one of petals, .*, got 'root'\.$"):
-        FlowerClass("red_root", "root", "red")
-    with pytest.raises(ValueError, match=r"^`colour` must be one of red, .*, got 'puce'\.$"):
-        FlowerClass("puce_pot", "pot", "puce")
-    with pytest.raises(ValueError, match=r"^`part` and `colour` must both be given or both be None"):
-        FlowerClass("pot", "pot", None)
+    with pytest.raises(ValueError, match=r"^`vivid`: a part must be one of petals, .*, got 'root'\.$"):
+        FlowerClass("red_root", (("root", "red"),))
+    with pytest.raises(ValueError, match=r"^`vivid`: a colour must be one of red, .*, got 'puce'\.$"):
+        FlowerClass("puce_pot", (("pot", "puce"),))
+    with pytest.raises(ValueError, match=r"^`vivid` must name a part once, got pot, pot\.$"):
+        FlowerClass("pot", (("pot", "red"), ("pot", "blue")))
     with pytest.raises(ValueError, match=r"^`size` must be positive, got 0\.$"):
         FlowerConfig(size=0)
     with pytest.raises(ValueError, match=r"^`scale` must be \(low, high\) with low <= high, got \(2, 1\)\.$"):

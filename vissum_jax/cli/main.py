@@ -10,6 +10,7 @@ import tyro
 
 from vissum_jax.cli.class_model import class_model
 from vissum_jax.cli.compare import compare
+from vissum_jax.cli.data import data
 from vissum_jax.cli.demo import demo
 from vissum_jax.cli.evaluate import evaluate
 from vissum_jax.cli.export import export
@@ -42,6 +43,7 @@ COMMANDS = {
     "class-model": class_model,
     "localize": localize,
     "models": models,
+    "data": data,
 }
 
 

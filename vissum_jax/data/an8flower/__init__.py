@@ -1,5 +1,6 @@
-"""Rendered flowers whose classes differ in exactly one coloured part, with the truth of every part."""
+"""Rendered flowers whose classes differ in exactly one coloured part, or two, with the truth of every part."""
 
+from vissum_jax.data.an8flower.classes import DATASET_VARIANTS as DATASET_VARIANTS
 from vissum_jax.data.an8flower.classes import PART_NAMES as PART_NAMES
 from vissum_jax.data.an8flower.classes import PLAIN as PLAIN
 from vissum_jax.data.an8flower.classes import FlowerClass as FlowerClass

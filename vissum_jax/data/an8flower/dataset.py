@@ -1,4 +1,4 @@
-"""Write rendered flowers as a folder of class folders, with the truth beside it."""
+"""Write rendered flowers as a folder of class folders, with the labels of their parts beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -38,7 +39,7 @@ def write_dataset(
 
     Args:
         out: The folder; made if need be, files in it are overwritten.
-        variant: See `flower_classes`.
+        variant: See `flower_classes`; one whose classes have one discriminative part each.
         images_per_class: Pictures of each class.
         seed: Every class and picture draws from its own stream, so that a larger set contains a smaller one.
         config: Size and ranges of the variation.
@@ -52,6 +53,7 @@ def write_dataset(
     if seed < 0:
         raise ValueError(f"`seed` must not be negative, got {seed}.")
     classes = flower_classes(variant)
+    description = _description(variant, classes, images_per_class, seed, config)
     for class_number, flower_class in enumerate(classes):
         for folder in (IMAGES_FOLDER, TRUTH_FOLDER):
             (out / folder / flower_class.name).mkdir(parents=True, exist_ok=True)
@@ -59,41 +61,36 @@ def write_dataset(
             flower = render_flower(flower_class, (seed, class_number, number), config)
             file = Path(flower_class.name) / f"{number:04d}.png"
             Image.fromarray(flower.image).save(out / IMAGES_FOLDER / file)
-            _write_labels(out / TRUTH_FOLDER / file, flower.labels)
+            label_image(flower.labels).save(out / TRUTH_FOLDER / file)
             if progress is not None:
                 progress(1)
-    _write_description(out / DESCRIPTION_FILE, variant, classes, images_per_class, seed, config)
+    (out / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 
 def read_labels(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """Read a label image that `write_dataset` wrote."""
+    """Read an image of part labels (see `label_image`)."""
     with Image.open(path) as file:
         if file.mode != "P":
             raise ValueError(f"`path` must be a palette image of part labels, {path} has mode {file.mode}.")
         return np.array(file)
 
 
-def _write_labels(path: Path, labels: UInt8[np.ndarray, "h w"]) -> None:
+def label_image(labels: UInt8[np.ndarray, "h w"]) -> Image.Image:
+    """A palette image whose values are the labels and whose colours tell them apart."""
     height, width = labels.shape
     picture = Image.frombytes("P", (width, height), labels.tobytes())
     picture.putpalette([channel for colour in _PALETTE for channel in colour])
-    picture.save(path)
+    return picture
 
 
-def _write_description(
-    path: Path,
-    variant: str,
-    classes: tuple[FlowerClass, ...],
-    images_per_class: int,
-    seed: int,
-    config: FlowerConfig,
-) -> None:
-    description = {
+def _description(
+    variant: str, classes: tuple[FlowerClass, ...], images_per_class: int, seed: int, config: FlowerConfig
+) -> dict[str, Any]:
+    return {
         "variant": variant,
         "images_per_class": images_per_class,
         "seed": seed,
         "part_labels": {name: number + 1 for number, name in enumerate(PART_NAMES)},
-        "classes": [dataclasses.asdict(flower_class) for flower_class in classes],
+        "classes": [{"name": entry.name, "part": entry.part, "colour": entry.colour} for entry in classes],
         "config": dataclasses.asdict(config),
     }
-    path.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")

@@ -41,21 +41,19 @@ class Flower:
 
     @property
     def discriminative(self) -> Bool[np.ndarray, "h w"]:
-        """Visible pixels of the part that separates the class from the others; none for plain flowers."""
-        if self.flower_class.part is None:
-            return np.zeros_like(self.labels, dtype=bool)
-        return self.labels == PART_NAMES.index(self.flower_class.part) + 1
+        """Visible pixels of the parts that separate the class from the others; none for plain flowers."""
+        return np.isin(self.labels, [PART_NAMES.index(part) + 1 for part in self.flower_class.parts])
 
 
 def render_flower(flower_class: FlowerClass, seed: int | Sequence[int], config: FlowerConfig) -> Flower:
     """Render a flower.
 
-    One seed gives the same plant, light and background in every class; only the ink of the class's part
-    differs. The picture is painted with `supersampling`^2 samples a pixel and averaged; a pixel's label is
+    One seed gives the same plant, light and background in every class; only the ink of the class's
+    parts differs. The picture is painted with `supersampling`^2 samples a pixel and averaged; a pixel's label is
     that of the part with the largest coverage.
 
     Args:
-        flower_class: Which part is vivid, and its colour.
+        flower_class: Which parts are vivid, and their colours.
         seed: Seed of everything that varies; anything `numpy.random.default_rng` takes.
         config: Size and ranges of the variation.
     """
@@ -63,13 +61,12 @@ def render_flower(flower_class: FlowerClass, seed: int | Sequence[int], config: 
     light = rng.uniform(*LIGHT_ANGLE)
     pieces = arrange(rng, light, config)
     colours = {part: _part_colours(rng, part, config) for part in PART_NAMES}
-    vivid = _hsv(
-        COLOUR_HUES.get(flower_class.colour or "", 0.0) + rng.uniform(*config.vivid_hue),
-        rng.uniform(*config.vivid_saturation),
-        rng.uniform(*config.vivid_value),
-    )
-    if flower_class.part is not None:
-        colours[flower_class.part] = (colours[flower_class.part][0], vivid)
+    # Plain flowers draw a vivid colour too, and further ones come from streams of their own: what is drawn after them
+    # is the same in every class.
+    streams = (rng, *rng.spawn(max(len(flower_class.vivid) - 1, 0)))
+    deviations = [_vivid_deviation(stream, config) for stream in streams]
+    for (part, colour), (hue, saturation, value) in zip(flower_class.vivid, deviations, strict=False):
+        colours[part] = (colours[part][0], _hsv(COLOUR_HUES[colour] + hue, saturation, value))
 
     canvas, labels = _paint_plant(pieces, colours, config.size * config.supersampling)
 
@@ -92,6 +89,11 @@ def render_flower(flower_class: FlowerClass, seed: int | Sequence[int], config: 
 def _hsv(hue: float, saturation: float, value: float) -> Colour:
     """RGB of a colour given as hue in degrees, saturation and value in [0, 1]."""
     return np.array(colorsys.hsv_to_rgb(hue / 360.0 % 1.0, saturation, value), dtype=np.float32)
+
+
+def _vivid_deviation(rng: np.random.Generator, config: FlowerConfig) -> tuple[float, float, float]:
+    """Deviation from a class's hue in degrees, saturation and value of a vivid colour."""
+    return rng.uniform(*config.vivid_hue), rng.uniform(*config.vivid_saturation), rng.uniform(*config.vivid_value)
 
 
 def _part_colours(rng: np.random.Generator, part: str, config: FlowerConfig) -> tuple[Colour, Colour]:
