@@ -1,8 +1,6 @@
 import dataclasses
 import hashlib
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -140,16 +138,6 @@ def test_progress_counts_every_picture(tmp_path):
     start_flowers(SMALL, tmp_path)
     make_flowers(SMALL, tmp_path, progress, processes=1)
     assert progress.stages == [["flowers", 6, 6]]
-
-
-def test_a_process_that_dies_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(flowers, "_begin_worker", _die)
-    with pytest.raises(ChildProcessError, match=r"^a process that renders died$"):
-        make(SMALL, tmp_path, processes=2)
-
-
-def _die():
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dead link"])

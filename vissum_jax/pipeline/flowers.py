@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vissum_jax.data.an8flower import DATASET_VARIANTS, PART_NAMES, FlowerConfig, flower_classes
-from vissum_jax.data.an8flower.annotated import CATEGORIES, FlowerImage, write_annotated
+from vissum_jax.data.an8flower.annotated import CATEGORIES, FlowerImage
+from vissum_jax.data.an8flower.parallel import write_all
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.splits import write_split
 from vissum_jax.runs.store import write_atomically
 
 DATASET_FILE, SPLITS_FOLDER, ANNOTATIONS_FOLDER = "an8flower.json", "splits", "annotations"
 SPLIT_SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
-
-_IMAGES_AT_ONCE = 8  # by one process, so that asking for the next ones costs little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,8 +128,8 @@ def make_flowers(settings: FlowerSettings, out: Path, progress: Progress, *, pro
     write_split(names, out / SPLITS_FOLDER, about=f"an8Flower {settings.variant}, seed {settings.seed}")
     coco = {part: _CocoFile(settings) for part in SPLIT_SHARES}
     progress.start("flowers", len(images))
-    rendered = _render(images, out, settings.flowers, processes)
-    for image, part, annotated in zip(images, split, rendered, strict=True):
+    written = write_all(images, out, settings.flowers, processes=processes)
+    for image, part, annotated in zip(images, split, written, strict=True):
         coco[part].add(image, annotated)
         progress.advance(1)
     for part, file in coco.items():
@@ -174,36 +166,6 @@ def _split_of(number: int, images_per_class: int) -> str:
     if number >= images_per_class - test:
         return "test"
     return "val" if number >= images_per_class - test - val else "train"
-
-
-def _render(
-    images: Sequence[FlowerImage], out: Path, config: FlowerConfig, processes: int
-) -> Iterator[list[dict[str, Any]]]:
-    """Annotations of each picture, in order, as processes render them."""
-    work = partial(write_annotated, out=out, config=config)
-    if processes == 1:
-        yield from map(work, images)
-        return
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker)
-    try:
-        yield from pool.map(work, images, chunksize=_IMAGES_AT_ONCE)
-    except BrokenProcessPool as error:
-        raise ChildProcessError("a process that renders died") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """The terminal's break is for the process that started this one, and without that one there is nothing to do."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def follow() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
 
 
 class _CocoFile:
