@@ -126,10 +126,29 @@ def test_what_is_missing_is_rendered_and_nothing_else_is_touched(tmp_path):
     assert kept.stat().st_mtime_ns == stamp
 
 
-def test_a_damaged_label_image_is_named(tmp_path):
+def empty(path):
+    path.write_bytes(b"")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-60])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[40] ^= 255
+    path.write_bytes(data)
+
+
+def colour(path):
+    Image.new("RGB", (24, 24)).save(path)
+
+
+@pytest.mark.parametrize("damage", [empty, cut, flip, colour])
+def test_a_damaged_label_image_is_named(tmp_path, damage):
     make(SMALL, tmp_path)
-    (tmp_path / "truth" / "red_pot" / "0001.png").write_bytes(b"")
-    with pytest.raises(OSError, match=r"red_pot/0001\.png' is damaged; remove it, so that it is rendered again$"):
+    damage(tmp_path / "truth" / "red_pot" / "0001.png")
+    with pytest.raises(OSError, match=r"red_pot/0001\.png' cannot be read \(.*\); remove it, so that it is rendered"):
         make(SMALL, tmp_path)
 
 

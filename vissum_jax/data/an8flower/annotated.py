@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pycocotools import mask as coco_mask
 
 from vissum_jax.data.an8flower.classes import PART_NAMES, FlowerClass
@@ -60,14 +60,19 @@ def write_annotated(image: FlowerImage, out: Path, config: FlowerConfig) -> list
 
     Returns:
         Its COCO annotations, see `part_annotations`.
+
+    Raises:
+        OSError: A file cannot be written, or an earlier label image cannot be read.
     """
     truth = out / TRUTH_FOLDER / image.name
     mask, picture = out / MASKS_FOLDER / image.name, out / IMAGES_FOLDER / image.name
     if picture.is_file() and mask.is_file() and truth.is_file():
         try:
             return part_annotations(image, read_labels(truth))
-        except UnidentifiedImageError as error:
-            raise OSError(f"{str(truth)!r} is damaged; remove it, so that it is rendered again") from error
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow calls a broken PNG a syntax error
+            raise OSError(
+                f"{str(truth)!r} cannot be read ({error}); remove it, so that it is rendered again"
+            ) from error
     flower = render_flower(image.flower_class, (image.seed, image.class_number, image.number), config)
     _save_whole(label_image(flower.labels), truth)
     _save_whole(Image.fromarray(flower.discriminative), mask)
