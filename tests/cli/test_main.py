@@ -36,6 +36,24 @@ def test_help_is_quick_because_it_imports_nothing_heavy(arguments, shown):
     assert shown in answer.stdout
 
 
+def test_a_reader_who_has_enough_sees_no_traceback():
+    # As in `vissum --help | head -1`.
+    root = Path(module.__file__).parents[2]
+    read, write = os.pipe()
+    os.close(read)
+    answer = subprocess.run(
+        [sys.executable, "-c", "from vissum_jax.cli.main import main; main()", "--help"],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert answer.stderr == ""
+    assert answer.returncode == 1
+
+
 def test_every_command_of_the_main_job_is_there():
     assert {"demo", "run", "masks", "summarize", "report"} <= set(module.COMMANDS)
 

@@ -12,6 +12,7 @@ from vissum_jax.cli.class_model import class_model
 from vissum_jax.cli.compare import compare
 from vissum_jax.cli.data import data
 from vissum_jax.cli.demo import demo
+from vissum_jax.cli.errors import FAILED
 from vissum_jax.cli.evaluate import evaluate
 from vissum_jax.cli.export import export
 from vissum_jax.cli.localize import localize
@@ -57,9 +58,17 @@ def main() -> None:
     """Run the command line."""
     sys.path.append(os.getcwd())  # where a network of one's own is looked for: --model my_package.my_module:function
     use_compilation_cache()
-    code = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="vissum",
-        description="Which visual parts does an image classifier rely on, and how do we know?",
-    )
+    try:
+        try:
+            code = tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="vissum",
+                description="Which visual parts does an image classifier rely on, and how do we know?",
+            )
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has enough, as `head` does; what is left to write must not fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
     raise SystemExit(code)
