@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 from jaxtyping import Float
 
+from vissum_jax.data.csv_rows import csv_rows
 from vissum_jax.data.folder import EXTENSIONS
 
 _BOX_COLUMNS = ("x", "y", "w", "h")
@@ -79,20 +79,12 @@ def read_parts(path: Path | str) -> Annotations:
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> Annotations:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = [column for column in ("file", *columns) if column not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(f"{path}: no column {missing[0]!r}; needed are file, {', '.join(columns)}.")
-            numbers = (
-                (row["file"], finite_numbers(map(row.get, columns), f"{path}, line {reader.line_num}"))
-                for row in reader
-            )
-            return Annotations(by_photograph(numbers))
+        rows = csv_rows(path, ("file", *columns))
+        return Annotations(
+            by_photograph((row["file"], finite_numbers(map(row.get, columns), where)) for where, row in rows)
+        )
     except FileNotFoundError:
         raise FileNotFoundError(f"No annotations {str(path)!r}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}.") from error
 
 
 def _pascal_boxes(path: Path) -> Iterable[tuple[str, list[float]]]:

@@ -1,12 +1,12 @@
 """From what people write to a class of a network: names, WordNet ids, indices, `labels.csv`."""
 
-import csv
 import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from vissum_jax.data.csv_rows import csv_rows
 from vissum_jax.types import ClassifierSpec
 
 LABELS_FILE = "labels.csv"
@@ -113,24 +113,15 @@ def read_labels(path: Path, labels: LabelIndex) -> dict[str, int]:
         ValueError: No such table, or a row that names no class or contradicts another; names the line.
     """
     folders: dict[str, int] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(f"{path}: no column {missing[0]!r}; needed are {', '.join(_COLUMNS)}.")
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                folder, text = (row["folder"] or "").strip(), (row["imagenet_index"] or "").strip()
-                if not folder or not re.fullmatch(r"[0-9]+", text):
-                    raise ValueError(f"{where}: needs a folder and an index, got folder {folder!r}, index {text!r}.")
-                index = int(text)
-                try:
-                    labels.name(index)
-                except UnknownLabelError as error:
-                    raise ValueError(f"{where}: {error}") from error
-                if folders.setdefault(folder, index) != index:
-                    raise ValueError(f"{where}: folder {folder!r} is both {folders[folder]} and {index}.")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}.") from error
+    for where, row in csv_rows(path, _COLUMNS):
+        folder, text = (row["folder"] or "").strip(), (row["imagenet_index"] or "").strip()
+        if not folder or not re.fullmatch(r"[0-9]+", text):
+            raise ValueError(f"{where}: needs a folder and an index, got folder {folder!r}, index {text!r}.")
+        index = int(text)
+        try:
+            labels.name(index)
+        except UnknownLabelError as error:
+            raise ValueError(f"{where}: {error}") from error
+        if folders.setdefault(folder, index) != index:
+            raise ValueError(f"{where}: folder {folder!r} is both {folders[folder]} and {index}.")
     return folders

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from vissum_jax.data.annotations import Annotations, by_photograph, finite_numbers
+from vissum_jax.data.csv_rows import csv_rows
 
 _COLUMNS = ("file", "part", "x", "y")
 _SIDES = ("left ", "right ")
@@ -48,24 +48,16 @@ def read_part_points(path: Path | str, *, merge_sides: bool = False) -> PartPoin
     numbers: dict[str, int] = {}
     rows: list[tuple[str, list[float]]] = []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise ValueError(f"{path}: no column {missing[0]!r}; needed are {', '.join(_COLUMNS)}.")
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                name = " ".join((row["part"] or "").split())
-                if not name:
-                    raise ValueError(f"{where}: needs the name of a part, got {row['part']!r}.")
-                if merge_sides:
-                    name = _without_side(name)
-                number = numbers.setdefault(name, len(numbers))
-                rows.append((row["file"], [number, *finite_numbers((row["x"], row["y"]), where)]))
+        for where, row in csv_rows(path, _COLUMNS):
+            name = " ".join((row["part"] or "").split())
+            if not name:
+                raise ValueError(f"{where}: needs the name of a part, got {row['part']!r}.")
+            if merge_sides:
+                name = _without_side(name)
+            number = numbers.setdefault(name, len(numbers))
+            rows.append((row["file"], [number, *finite_numbers((row["x"], row["y"]), where)]))
     except FileNotFoundError:
         raise FileNotFoundError(f"No annotations {str(path)!r}.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file in UTF-8: {error}.") from error
     return PartPoints(names=tuple(numbers), rows=Annotations(by_photograph(rows)))
 
 
