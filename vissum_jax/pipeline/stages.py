@@ -266,6 +266,24 @@ def read_class(
     return entries, read_unchanged(run, entries, own["content_sha256"].to_pylist()), mask_batch(own)
 
 
+def class_report(run: Run, rows: pa.Table, class_index: int) -> ClassReport:
+    """A class whose summaries are done, as pages show it.
+
+    Raises:
+        ChangedError: If a photograph is not the one that its mask was found on.
+    """
+    entries, images, masks = read_class(run, rows, class_index)
+    return ClassReport(
+        class_index=class_index,
+        class_name=entries[0].class_name,
+        files=tuple(entry.image for entry in entries),
+        images=images,
+        masks=masks,
+        summaries=run.class_result(class_index),
+        has_soft=False,
+    )
+
+
 def read_unchanged(
     run: Run, entries: Sequence[ImageEntry], hashes: Sequence[str | None]
 ) -> UInt8[np.ndarray, "n h w 3"]:
@@ -434,18 +452,7 @@ def _write_report(run: Run, rows: pa.Table, classes: Sequence[int], progress: Pr
     writer = ReportWriter(run.folder / "report", facts)
     progress.start("report", len(classes))
     for class_index in classes:
-        entries, images, masks = read_class(run, rows, class_index)
-        writer.add_class(
-            ClassReport(
-                class_index=class_index,
-                class_name=entries[0].class_name,
-                files=tuple(entry.image for entry in entries),
-                images=images,
-                masks=masks,
-                summaries=run.class_result(class_index),
-                has_soft=False,
-            )
-        )
+        writer.add_class(class_report(run, rows, class_index))
         progress.advance(1)
     progress.finish()
     return writer.finish()

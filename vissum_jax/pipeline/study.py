@@ -11,9 +11,8 @@ from typing import Any
 
 from vissum_jax.pipeline.finished import FinishedRun
 from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.stages import Run, read_class
+from vissum_jax.pipeline.stages import Run, class_report
 from vissum_jax.report.agreement_plot import agreement_picture
-from vissum_jax.report.model import ClassReport
 from vissum_jax.report.study_page import PAGE, StudyWriter
 from vissum_jax.runs.folder import check_place, whole_folder
 from vissum_jax.runs.store import write_atomically
@@ -83,18 +82,7 @@ def build_study(run: Run, finished: FinishedRun, out: Path, progress: Progress) 
         writer = StudyWriter(folder)
         progress.start("study", len(classes))
         for class_index in classes:
-            entries, images, masks = read_class(run, rows, class_index)
-            writer.add_class(
-                ClassReport(
-                    class_index=class_index,
-                    class_name=entries[0].class_name,
-                    files=tuple(entry.image for entry in entries),
-                    images=images,
-                    masks=masks,
-                    summaries=finished.summaries(class_index),
-                    has_soft=False,
-                )
-            )
+            writer.add_class(class_report(run, rows, class_index))
             progress.advance(1)
         writer.finish(identity)
         progress.finish()
