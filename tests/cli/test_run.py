@@ -21,7 +21,7 @@ RESUMABLE = "what was finished is kept, the same command goes on from there."
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(stages, "SHARD_SIZE", 3)
+    monkeypatch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", 3)
 
 
 def mask_rows(run):
@@ -346,7 +346,7 @@ def test_a_users_break_ends_in_one_line_and_the_command_goes_on(vissum, command,
 
 
 def test_a_break_while_the_network_loads_ends_in_one_line_too(vissum, command, monkeypatch):
-    monkeypatch.setattr(stages, "load_classifier", fail_at_call(1, None, KeyboardInterrupt()))
+    monkeypatch.setattr("vissum_jax.pipeline.run.load_classifier", fail_at_call(1, None, KeyboardInterrupt()))
     answer = vissum(*command)
     assert answer.code == 130
     assert answer.complaint.startswith("vissum: interrupted")
@@ -373,10 +373,10 @@ def test_a_full_disk_ends_in_one_line_and_the_command_goes_on(vissum, command, m
 KILLED = """
 import os, signal, sys
 from vissum_jax.cli.main import main
-from vissum_jax.pipeline import stages
+from vissum_jax.pipeline import run
 from vissum_jax.runs import store
 
-stages.SHARD_SIZE = 3
+run.SHARD_SIZE = 3
 fsync = os.fsync
 
 def killed_while_writing_the_second_part(handle):

@@ -7,7 +7,7 @@ from vissum_jax.pipeline import open_run, stages
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(stages, "SHARD_SIZE", 3)
+    monkeypatch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", 3)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 
 from vissum_jax.data.annotations import read_boxes
 from vissum_jax.deep_inside.graph_cut import GraphCutConfig
-from vissum_jax.pipeline import NotReadyError, stages
+from vissum_jax.pipeline import NotReadyError
 from vissum_jax.pipeline.evaluate_localization import as_table, evaluate_localization, read_names
 from vissum_jax.pipeline.localize import (
     LocalizeRequest,
@@ -133,7 +133,7 @@ def test_coco_reads_the_boxes_and_segments(own):
 
 
 def test_a_stopped_run_goes_on(finished, photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(stages, "SHARD_SIZE", 4)
+    monkeypatch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", 4)
     opened = start_localize(request_for(photos), tmp_path / "run")
     localize_stage(opened, Silent(), batch_size=4)
     before = opened.store.part(0).stat().st_mtime_ns

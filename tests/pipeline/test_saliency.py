@@ -7,7 +7,7 @@ import toys
 from PIL import Image
 
 from vissum_jax.deep_inside.saliency import SaliencyConfig
-from vissum_jax.pipeline import ChangedError, NotReadyError, stages
+from vissum_jax.pipeline import ChangedError, NotReadyError
 from vissum_jax.pipeline import saliency as module
 from vissum_jax.pipeline.progress import Silent
 from vissum_jax.pipeline.saliency import (
@@ -33,7 +33,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(stages, "SHARD_SIZE", SHARD)
+    monkeypatch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", SHARD)
 
 
 def request_for(photos, **values):
@@ -44,7 +44,7 @@ def request_for(photos, **values):
 def finished(photos, tmp_path_factory):
     """A finished run; not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "SHARD_SIZE", SHARD)
+        patch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", SHARD)
         opened = start_saliency(request_for(photos), tmp_path_factory.mktemp("runs") / "run")
         saliency_stage(opened, Silent(), batch_size=2)
         return opened

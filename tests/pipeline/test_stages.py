@@ -21,6 +21,7 @@ from vissum_jax.pipeline import (
     summary_stage,
 )
 from vissum_jax.pipeline.progress import Silent
+from vissum_jax.runs.manifest import Manifest
 from vissum_jax.types import MaskStatus
 
 COUNTS = {0: 4, 1: 4}
@@ -34,7 +35,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(stages, "SHARD_SIZE", SHARD)
+    monkeypatch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", SHARD)
 
 
 def request_for(photos, **values) -> RunConfig:
@@ -53,7 +54,7 @@ def finish(run, progress=None):
 def template(photos, tmp_path_factory):
     """A finished run; not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "SHARD_SIZE", SHARD)
+        patch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", SHARD)
         return finish(start_run(request_for(photos), tmp_path_factory.mktemp("runs") / "template")).folder
 
 
@@ -267,7 +268,7 @@ def test_a_damaged_part_is_computed_again_and_only_that(template, finished, monk
 
 
 def test_a_run_keeps_its_parts_whatever_the_next_versions_part_size(finished, photos, monkeypatch):
-    monkeypatch.setattr(stages, "SHARD_SIZE", 64)
+    monkeypatch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", 64)
     run = start_run(request_for(photos), finished)
     assert run.manifest.shards == ((0, 3), (3, 6), (6, 8))
 
@@ -292,29 +293,29 @@ def test_the_rows_of_a_class_are_read_from_its_parts_alone(finished):
 def test_of_two_processes_that_start_at_once_the_one_that_asks_for_something_else_is_refused(
     photos, tmp_path, monkeypatch
 ):
-    save = stages.Manifest.save
+    save = Manifest.save
 
     def overtaken(manifest, folder):
         save(manifest, folder)
-        monkeypatch.setattr(stages.Manifest, "save", save)
+        monkeypatch.setattr(Manifest, "save", save)
         (tmp_path / "run" / "manifest.json").unlink()
         start_run(request_for(photos, limit=2), tmp_path / "run")
 
-    monkeypatch.setattr(stages.Manifest, "save", overtaken)
+    monkeypatch.setattr(Manifest, "save", overtaken)
     with pytest.raises(ValueError, match=r"holds a run with another configuration; .* run\.limit: 2 -> None"):
         start_run(request_for(photos), tmp_path / "run")
 
 
 def test_of_two_processes_that_start_the_same_run_at_once_both_go_on(photos, tmp_path, monkeypatch):
-    save, others = stages.Manifest.save, []
+    save, others = Manifest.save, []
 
     def overtaken(manifest, folder):
-        monkeypatch.setattr(stages.Manifest, "save", save)
+        monkeypatch.setattr(Manifest, "save", save)
         others.append(start_run(request_for(photos), folder))
         others[0].log.write("preflight")
         save(manifest, folder)
 
-    monkeypatch.setattr(stages.Manifest, "save", overtaken)
+    monkeypatch.setattr(Manifest, "save", overtaken)
     assert start_run(request_for(photos), tmp_path / "run").manifest == others[0].manifest
 
 

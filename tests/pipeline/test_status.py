@@ -7,10 +7,11 @@ import pytest
 import toy_runs
 import toys
 
-from vissum_jax.pipeline import RunConfig, stages, start_run
+from vissum_jax.pipeline import RunConfig, start_run
 from vissum_jax.pipeline.status import run_status
 from vissum_jax.runs.leases import Owner
 from vissum_jax.runs.log import EventLog
+from vissum_jax.runs.store import PartStore
 
 COUNTS = {0: 4, 1: 4}
 BOXES = {0: (4, 4, 12, 12), 1: (4, 4, 12, 12), 2: (4, 4, 12, 12)}
@@ -26,7 +27,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def template(photos, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "SHARD_SIZE", 3)  # three parts: red, red and green, green
+        patch.setattr("vissum_jax.pipeline.run.SHARD_SIZE", 3)  # three parts: red, red and green, green
         folder = tmp_path_factory.mktemp("runs") / "run"
         return toy_runs.write_run(photos, folder, {0: [toy_runs.summary(0, BOXES)]}).folder
 
@@ -38,7 +39,7 @@ def run(template, tmp_path):
 
 
 def parts(run, stage):
-    return (stages.PartStore(run / "masks"), stages.PartStore(run / "summaries"))[stage == "summaries"]
+    return (PartStore(run / "masks"), PartStore(run / "summaries"))[stage == "summaries"]
 
 
 def hold(run, stage, number, **changes):
@@ -152,7 +153,7 @@ def test_it_is_plain_json(run):
 
 def test_it_needs_neither_photographs_nor_network(run, monkeypatch):
     monkeypatch.setattr(toys, "make_classifier", None)
-    monkeypatch.setattr(stages, "open_folder", None)
+    monkeypatch.setattr("vissum_jax.pipeline.run.open_folder", None)
     assert run_status(run).done == 9
 
 

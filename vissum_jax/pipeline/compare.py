@@ -13,7 +13,8 @@ import numpy as np
 from vissum_jax.analysis.summary_overlap import Boxes, Overlap, box_in_photograph, match_summaries, overlap
 from vissum_jax.pipeline.finished import FinishedClass, open_finished
 from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.stages import Run, open_run, read_class
+from vissum_jax.pipeline.run import Run, open_run
+from vissum_jax.pipeline.stages import read_class
 from vissum_jax.report.compare_page import Card, ClassSection, Match, Side, write_comparison
 from vissum_jax.report.pictures import PictureStyle, enlarged, summary_picture
 from vissum_jax.report.site import MARKER

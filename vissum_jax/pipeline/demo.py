@@ -15,8 +15,9 @@ from vissum_jax.data.an8flower import PART_NAMES, FlowerConfig, flower_classes
 from vissum_jax.data.an8flower.dataset import IMAGES_FOLDER, TRUTH_FOLDER, read_labels, write_dataset
 from vissum_jax.pipeline.outcome import Outcome, outcome
 from vissum_jax.pipeline.progress import Progress
+from vissum_jax.pipeline.run import Run, start_run
 from vissum_jax.pipeline.settings import RunConfig
-from vissum_jax.pipeline.stages import Run, mask_stage, report_stage, start_run, summary_stage
+from vissum_jax.pipeline.stages import mask_stage, report_stage, summary_stage
 from vissum_jax.runs.rows import decode_mask
 from vissum_jax.types import Crop
 

@@ -16,7 +16,7 @@ from vissum_jax.analysis.bootstrap import BootstrapConfig
 from vissum_jax.analysis.count_accuracy import LEAST_RUNS, count_correlation
 from vissum_jax.analysis.drop import MISSING, markdown
 from vissum_jax.pipeline.finished import open_finished
-from vissum_jax.pipeline.stages import open_run
+from vissum_jax.pipeline.run import open_run
 from vissum_jax.report.counts_plot import CountPoint, counts_picture
 from vissum_jax.runs.store import write_atomically
 from vissum_jax.types import MaskStatus

@@ -33,7 +33,8 @@ from vissum_jax.pipeline.measure_masks import (
 from vissum_jax.pipeline.memory import default_batch_size
 from vissum_jax.pipeline.method_parts import finish_method
 from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.stages import Run, read_unchanged
+from vissum_jax.pipeline.run import Run
+from vissum_jax.pipeline.stages import read_unchanged
 from vissum_jax.report.drop_plot import drop_picture
 from vissum_jax.report.evaluation import DROP_PLOT, DROP_TABLE, DROP_VALUES, FOLDER
 from vissum_jax.runs.rows import decode_mask

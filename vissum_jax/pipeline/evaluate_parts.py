@@ -25,7 +25,8 @@ from vissum_jax.pipeline.memory import default_batch_size
 from vissum_jax.pipeline.part_baselines import BASELINES, BaselineConfig, Grouping, group_anew
 from vissum_jax.pipeline.part_scores import scored
 from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.stages import Run, read_class
+from vissum_jax.pipeline.run import Run
+from vissum_jax.pipeline.stages import read_class
 from vissum_jax.report.evaluation import FOLDER
 from vissum_jax.report.parts_plot import parts_picture
 from vissum_jax.runs.engine import finish_parts

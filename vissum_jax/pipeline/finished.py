@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vissum_jax.pipeline.stages import NotReadyError
+from vissum_jax.pipeline.run import NotReadyError
 from vissum_jax.runs.manifest import Manifest, load_manifest
 from vissum_jax.runs.rows import class_summaries
 from vissum_jax.runs.store import PartStore

@@ -23,6 +23,7 @@ from vissum_jax.data import ImageEntry, UnreadableImage
 from vissum_jax.deep_inside.graph_cut import Box, GraphCutConfig, Segment, segment
 from vissum_jax.deep_inside.saliency import SaliencyConfig
 from vissum_jax.pipeline.progress import Progress
+from vissum_jax.pipeline.run import Run, start_run
 from vissum_jax.pipeline.saliency import (
     OVERLAYS,
     PHOTOGRAPH_COLUMNS,
@@ -38,7 +39,6 @@ from vissum_jax.pipeline.saliency import (
     see,
 )
 from vissum_jax.pipeline.settings import RunConfig
-from vissum_jax.pipeline.stages import Run, start_run
 from vissum_jax.report.gallery import Figure, Gallery, Item, Picture, Table, write_gallery
 from vissum_jax.report.overlays import object_overlay, png
 from vissum_jax.runs.manifest import load_manifest
@@ -127,7 +127,7 @@ def start_localize(request: LocalizeRequest, folder: Path | str) -> LocalizeRun:
     """Start a run in a new folder, or go on with the one that is there.
 
     Raises:
-        FileNotFoundError: See `stages.start_run`.
+        FileNotFoundError: See `run.start_run`.
         ValueError: Likewise, or if the network has fewer classes than `top`.
     """
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from vissum_jax.pipeline.stages import FAILED, Run
+from vissum_jax.pipeline.run import Run
+from vissum_jax.pipeline.stages import FAILED
 from vissum_jax.types import HAS_MASK
 
 

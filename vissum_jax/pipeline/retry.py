@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.stages import FAILED, Run, describe_masks, find_masks
+from vissum_jax.pipeline.run import Run
+from vissum_jax.pipeline.stages import FAILED, describe_masks, find_masks
 from vissum_jax.runs.engine import never, worker_name
 from vissum_jax.runs.leases import LeaseConfig, Leases
 

@@ -30,8 +30,9 @@ from vissum_jax.deep_inside.views import count_views, lay_back, look, views_of
 from vissum_jax.pipeline.memory import default_batch_size
 from vissum_jax.pipeline.outcome import FAILED
 from vissum_jax.pipeline.progress import Progress
+from vissum_jax.pipeline.run import NotReadyError, Run, start_run
 from vissum_jax.pipeline.settings import RunConfig
-from vissum_jax.pipeline.stages import ChangedError, NotReadyError, Run, start_run
+from vissum_jax.pipeline.stages import ChangedError
 from vissum_jax.report.gallery import Figure, Gallery, Item, Picture, write_gallery
 from vissum_jax.report.overlays import heat_overlay, png
 from vissum_jax.runs.engine import finish_parts
@@ -130,7 +131,7 @@ class SaliencyRun:
 
 
 def start_saliency(request: SaliencyRequest, folder: Path | str) -> SaliencyRun:
-    """Start a run in a new folder, or go on with the one that is there; see `stages.start_run` for errors."""
+    """Start a run in a new folder, or go on with the one that is there; see `run.start_run` for errors."""
     return SaliencyRun(start_run(request, folder), request)
 
 

@@ -13,8 +13,8 @@ from vissum_jax.analysis.specialize import SpecializeConfig
 from vissum_jax.data import FolderSource
 from vissum_jax.models.specialized import PREFIX
 from vissum_jax.pipeline.finished import FinishedRun
+from vissum_jax.pipeline.run import Run
 from vissum_jax.pipeline.splits import content_hashes, open_source, require_disjoint
-from vissum_jax.pipeline.stages import Run
 from vissum_jax.report.evaluation import FOLDER
 
 ROLES = ("masks, summaries and SVMs", "further negatives", "the weight", "the test")

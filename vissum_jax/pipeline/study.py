@@ -11,7 +11,8 @@ from typing import Any
 
 from vissum_jax.pipeline.finished import FinishedRun
 from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.stages import Run, class_report
+from vissum_jax.pipeline.run import Run
+from vissum_jax.pipeline.stages import class_report
 from vissum_jax.report.agreement_plot import agreement_picture
 from vissum_jax.report.study_page import PAGE, StudyWriter
 from vissum_jax.runs.folder import check_place, whole_folder

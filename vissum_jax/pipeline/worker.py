@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.stages import Run, mask_stage, open_run, summary_stage
+from vissum_jax.pipeline.run import Run, open_run
+from vissum_jax.pipeline.stages import mask_stage, summary_stage
 from vissum_jax.runs.engine import Tally, never, worker_name
 from vissum_jax.runs.manifest import load_manifest
 from vissum_jax.runs.store import PartStore
