@@ -1,7 +1,5 @@
 import dataclasses
 
-import hypothesis
-import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +8,7 @@ from oracles.blur import blur
 
 from vissum_jax.masks import compact
 from vissum_jax.masks.config import CompactConfig
+from vissum_jax.masks.level_set import field_of
 from vissum_jax.masks.score import log_odds, log_probability
 from vissum_jax.masks.solve import predict, solve
 from vissum_jax.types import Classifier, ClassifierSpec, Outputs
@@ -266,63 +265,11 @@ def test_log_odds_are_those_of_the_softmax(classes):
     np.testing.assert_allclose(log_probability(network, jnp.zeros((5, 1, 1, 3)), index), np.log(p), atol=1e-5)
 
 
-field_of = jax.jit(lambda ranking: compact.field_of(ranking, 32, 32, 1.0))
-level_set = jax.jit(compact.level_set)
-soft_level_set = jax.jit(compact.soft_level_set)
-
-
-def smooth_field(seed):
-    return field_of(np.random.default_rng(seed).normal(size=(8, 8)).astype(np.float32))
-
-
-@hypothesis.given(st.integers(0, 1000), st.floats(0.03, 0.97))
-@hypothesis.settings(max_examples=30, deadline=None)
-def test_level_sets_have_the_area_asked_for(seed, area):
-    field = smooth_field(seed)
-    mask = np.asarray(level_set(field, area, 1.0))
-    np.testing.assert_allclose(mask.round(5), mask, atol=1e-6)  # 0 and 1
-    # Quantiles are read on every fourth row and column, 8 x 8 samples here: of these the share is exact.
-    np.testing.assert_allclose(np.mean(mask[::4, ::4] < 0.5), area, atol=1 / 64)
-    np.testing.assert_allclose(np.mean(mask < 0.5), area, atol=0.2)
-    soft = np.asarray(soft_level_set(field, area, 0.1))
-    np.testing.assert_array_equal(soft < 0.5, mask < 0.5)
-    # The salient pixels are those that rank highest.
-    field = np.asarray(field)
-    assert field[mask < 0.5].min() > field[mask > 0.5].max()
-
-
-def test_level_sets_pass_the_gradient_of_a_sigmoid():
-    field = smooth_field(0)
-    threshold = compact.threshold_at(field, jnp.float32(0.3))
-    gradient = jax.grad(lambda f: compact.level_set(f, jnp.float32(0.3), 0.7).sum())(field)
-    s = 1 / (1 + np.exp(-(np.asarray(field) - threshold) / 0.7))
-    np.testing.assert_allclose(gradient, -s * (1 - s) / 0.7, atol=1e-6)
-
-
-def test_fields_have_unit_variance():
-    np.testing.assert_allclose(np.std(smooth_field(3)), 1, rtol=1e-5)
-    assert np.isfinite(field_of(np.zeros((8, 8), np.float32))).all()
-
-
-def test_grids_read_fields_with_the_weights_that_paint_them():
-    field = np.random.default_rng(0).normal(size=(24, 36)).astype(np.float32)
-    grid = compact.grid_of(jnp.asarray(field), 6, 1.0)
-    expected = np.zeros((6, 6))
-    for i, j in np.ndindex(6, 6):
-        # Weight of a cell in a pixel's row, and in its column: Gaussians in cells, over all cells sum 1.
-        lines = []
-        for size, k in ((24, i), (36, j)):
-            places = (np.arange(size)[:, None] + 0.5) * 6 / size - (np.arange(6) + 0.5)
-            weights = np.exp(-(places**2) / 2)
-            weights = (weights / weights.sum(axis=1, keepdims=True))[:, k]
-            lines.append(weights / weights.sum())
-        expected[i, j] = lines[0] @ field @ lines[1]
-    np.testing.assert_allclose(grid, expected, atol=1e-5)
-
-
 def test_the_best_mask_is_the_smallest_feasible_or_the_nearest_to_it():
     rankings = jnp.arange(4.0)[:, None, None] * jnp.ones((4, 2, 2))
     state = compact.Search(
+        first_ranking=rankings,
+        target=jnp.zeros(4),
         ranking=rankings,
         momentum=rankings,
         area=jnp.full(4, 0.5),
@@ -330,6 +277,7 @@ def test_the_best_mask_is_the_smallest_feasible_or_the_nearest_to_it():
         best_area=jnp.full(4, 0.4),
         best_excess=jnp.array([-0.1, 2.0, 2.0, -0.1]),
         best_feasible=jnp.array([True, False, False, True]),
+        steps=jnp.full(4, 9),
         stale=jnp.full(4, 3),
         passes=jnp.zeros(4, jnp.int32),
     )
@@ -350,7 +298,7 @@ def test_an_anchor_holds_masks_to_the_saliency_they_start_from():
     def overlap(anchor):
         """Mean IoU of the masks with those of the same area that the warm start ranks highest."""
         salient = find(classifier, images, classes=classes, config=dataclasses.replace(CONFIG, anchor=anchor)).salient
-        fields = [np.asarray(compact.field_of(grid, SIDE, SIDE, CONFIG.grid_sigma)) for grid in first]
+        fields = [np.asarray(field_of(grid, SIDE, SIDE, CONFIG.grid_sigma)) for grid in first]
         started = [field > np.quantile(field, 1 - mask.mean()) for field, mask in zip(fields, salient, strict=True)]
         return np.mean([(a & b).sum() / (a | b).sum() for a, b in zip(started, salient, strict=True)])
 

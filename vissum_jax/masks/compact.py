@@ -18,10 +18,14 @@ masks that hide the class equally well, those on the object survive other pertur
 
 Every plain step judges exactly the mask it differentiates, so the best feasible mask is known without further
 evaluations. Robust steps see a shifted image or another perturbation; they move the ranking alone.
+
+A search is three functions that images pass through, `begin`, `advance` (a round of steps, as often as it takes) and
+`conclude`; between rounds, images may leave and others take their place (see `vissum_jax.masks.slots`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -30,24 +34,27 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from vissum_jax.masks.config import CompactConfig
+from vissum_jax.masks.level_set import field_of, grid_of, level_set, soft_level_set, standardised
+from vissum_jax.masks.perturbation import Perturbation
 from vissum_jax.masks.score import log_odds, log_probability
 from vissum_jax.ops.blur import gaussian_blur
-from vissum_jax.ops.interpolate import gaussian_basis_matrix
 from vissum_jax.types import Classifier
 
-_QUANTILE_STRIDE = 4  # the ranking is smooth: its quantiles are read on every fourth row and column
 _SMALLEST_AREA = 1e-3
 _TIE_BREAK = 1e-3  # standard deviations of the ranking
 _ROUNDING = 1e-3  # nats by which a judged mask must beat its target, so that rounding cannot undo it
 
 
 class Search(NamedTuple):
-    """What is carried from step to step; one row an image.
+    """How far the search is; one row an image.
 
-    `best_*` describe the best binary mask judged so far: the smallest that meets the target or, while there is
-    none, the one with the largest drop (`best_feasible` tells which).
+    `first_ranking` and `target`, the highest log f_c that will do, stay as they began. `best_*` describe the best
+    binary mask judged so far: the smallest that meets the target or, while there is none, the one with the largest
+    drop (`best_feasible` tells which).
     """
 
+    first_ranking: Float[Array, "b g g"]
+    target: Float[Array, b]
     ranking: Float[Array, "b g g"]
     momentum: Float[Array, "b g g"]
     area: Float[Array, b]
@@ -55,49 +62,9 @@ class Search(NamedTuple):
     best_area: Float[Array, b]
     best_excess: Float[Array, b]
     best_feasible: Bool[Array, b]
+    steps: Int[Array, b]
     stale: Int[Array, b]
     passes: Int[Array, b]
-
-
-def field_of(ranking: Float[Array, "g g"], height: int, width: int, sigma: float) -> Float[Array, "h w"]:
-    """Smooth field of unit variance over the pixels from grid values."""
-    rows = gaussian_basis_matrix(height, ranking.shape[0], sigma)
-    columns = gaussian_basis_matrix(width, ranking.shape[1], sigma)
-    field = jnp.einsum("ig,gk,jk->ij", rows, ranking, columns, precision="highest")
-    return field / jax.lax.stop_gradient(jnp.std(field) + jnp.finfo(field.dtype).tiny)
-
-
-def threshold_at(field: Float[Array, "h w"], area: Float[Array, ""]) -> Float[Array, ""]:
-    """The value that a share `area` of the field exceeds."""
-    values = jnp.sort(field[::_QUANTILE_STRIDE, ::_QUANTILE_STRIDE].ravel())
-    position = jnp.floor((1.0 - area) * values.size).astype(jnp.int32)
-    return values[jnp.clip(position, 0, values.size - 1)]
-
-
-def level_set(field: Float[Array, "h w"], area: Float[Array, ""], softness: float) -> Float[Array, "h w"]:
-    """Binary mask (0 = salient) of the given area; its gradient is that of a sigmoid of width `softness`."""
-    distance = field - jax.lax.stop_gradient(threshold_at(field, area))
-    soft = jax.nn.sigmoid(distance / softness)
-    hard = (distance > 0.0).astype(field.dtype)
-    return 1.0 - (soft + jax.lax.stop_gradient(hard - soft))
-
-
-def soft_level_set(ranking: Float[Array, "h w"], area: Float[Array, ""], softness: float) -> Float[Array, "h w"]:
-    """Continuous mask whose value is below 1/2 exactly on the binary one."""
-    return jax.nn.sigmoid((threshold_at(ranking, area) - ranking) / softness)
-
-
-def grid_of(field: Float[Array, "h w"], grid: int, sigma: float) -> Float[Array, "g g"]:
-    """Read a field at the cells of a grid, with the weights by which the cells paint the field."""
-    rows, columns = (gaussian_basis_matrix(size, grid, sigma).T for size in field.shape)
-    rows, columns = rows / rows.sum(axis=1, keepdims=True), columns / columns.sum(axis=1, keepdims=True)
-    return jnp.einsum("gi,ij,kj->gk", rows, field, columns, precision="highest")
-
-
-def standardised(ranking: Float[Array, "g g"]) -> Float[Array, "g g"]:
-    """Zero mean, unit variance: the level set of a given area does not depend on either."""
-    centred = ranking - jnp.mean(ranking)
-    return centred / (jnp.std(centred) + jnp.finfo(ranking.dtype).tiny)
 
 
 def warm_start(
@@ -159,6 +126,200 @@ def select(rows: Bool[Array, b], new: Search, old: Search) -> Search:
     return jax.tree.map(lambda n, o: jnp.where(rows.reshape(rows.shape + (1,) * (n.ndim - 1)), n, o), new, old)
 
 
+def active(state: Search, config: CompactConfig) -> Bool[Array, b]:
+    """Images whose search goes on: there are steps left, and the last `patience` of them were not in vain."""
+    return (state.steps < config.steps) & (state.stale < config.patience)
+
+
+def round_length(config: CompactConfig) -> int:
+    """Steps of a round: every way of looking has its turn once, so that all images of a batch look the same way."""
+    return max(1, config.robust_every) * (1 + len(config.robust))
+
+
+class _Batch:
+    """The masks that rankings stand for, on one batch of images."""
+
+    def __init__(
+        self, classifier: Classifier, images: Float[Array, "b h w 3"], class_index: Int[Array, b], config: CompactConfig
+    ) -> None:
+        self.classifier, self.images, self.class_index, self.config = classifier, images, class_index, config
+        _, height, width, _ = images.shape
+        self.field = partial(field_of, height=height, width=width, sigma=config.grid_sigma)
+
+    def level_sets(self, ranking: Float[Array, "b g g"], area: Float[Array, b]) -> Float[Array, "b h w"]:
+        """Binary masks."""
+        return jax.vmap(lambda r, a: level_set(self.field(r), a, self.config.softness))(ranking, area)
+
+    def ways(self) -> list[Callable[[Float[Array, "b h w"]], Float[Array, "b h w 3"]]]:
+        """What masks can do to the images: the perturbation that judges them, then those of robust steps."""
+
+        def way(perturbation: Perturbation) -> Callable[[Array], Array]:
+            prepared = jax.vmap(perturbation.prepare)(self.images)
+            return lambda masks: jax.vmap(perturbation.apply)(self.images, prepared, masks)
+
+        return [way(perturbation) for perturbation in (self.config.perturbation, *self.config.robust)]
+
+    def judge(self) -> Callable[[Float[Array, "b g g"], Float[Array, b], Float[Array, b]], Float[Array, b]]:
+        """A function: how far log f_c is above its target at a binary mask, in nats; feasible where <= 0."""
+        blend = self.ways()[0]
+
+        def excess_at(ranking: Array, area: Array, target: Array) -> Float[Array, b]:
+            perturbed = blend(self.level_sets(ranking, area))
+            return log_probability(self.classifier, perturbed, self.class_index) - target
+
+        return excess_at
+
+
+def begin(
+    classifier: Classifier, images: Float[Array, "b h w 3"], class_index: Int[Array, b], config: CompactConfig
+) -> Search:
+    """Rank the pixels by gradient saliency and bisect the area that this ranking needs.
+
+    Args:
+        classifier: The network explained.
+        images: RGB in [0, 1].
+        class_index: Class explained of each image.
+        config: The search's constants.
+    """
+    count = len(images)
+    excess_at = _Batch(classifier, images, class_index, config).judge()
+    ranking, clean = warm_start(classifier, images, class_index, config)
+    target = clean + jnp.log1p(-config.target_drop) - _ROUNDING
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = 0.5 * (low + high)
+        feasible = excess_at(ranking, middle, target) <= 0.0
+        return jnp.where(feasible, low, middle), jnp.where(feasible, middle, high)
+
+    _, high = jax.lax.fori_loop(0, config.first_bisections, halve, (jnp.zeros(count), jnp.ones(count)))
+    return Search(
+        first_ranking=ranking,
+        target=target,
+        ranking=ranking,
+        momentum=jnp.zeros_like(ranking),
+        area=jnp.minimum(high, config.initial_area),
+        best_ranking=ranking,
+        best_area=jnp.ones(count),
+        best_excess=jnp.full(count, jnp.inf),
+        best_feasible=jnp.zeros(count, bool),
+        steps=jnp.zeros(count, jnp.int32),
+        stale=jnp.zeros(count, jnp.int32),
+        passes=jnp.full(count, 1 + config.first_bisections, jnp.int32),
+    )
+
+
+def advance(
+    classifier: Classifier,
+    images: Float[Array, "b h w 3"],
+    class_index: Int[Array, b],
+    valid: Bool[Array, b],
+    state: Search,
+    config: CompactConfig,
+) -> Search:
+    """A round of steps; images do not interact, those that have stopped or are not valid stay as they are.
+
+    Args:
+        classifier: The network explained.
+        images: RGB in [0, 1].
+        class_index: Class explained of each image.
+        valid: False for rows that only fill the batch.
+        state: How far the searches are, each after any number of rounds.
+        config: The search's constants.
+    """
+    batch = _Batch(classifier, images, class_index, config)
+    ways = batch.ways()
+
+    def shifts(steps: Int[Array, b]) -> Int[Array, "b 2"]:
+        def draw(number: Array) -> Array:
+            key = jax.random.fold_in(jax.random.key(config.seed), number)
+            return jax.random.randint(key, (2,), -config.jitter, config.jitter + 1)
+
+        return jax.vmap(draw)(steps)
+
+    def shifted(images: Array, shift: Array) -> Array:
+        return jax.vmap(partial(jnp.roll, axis=(0, 1)))(images, shift)
+
+    def ascend(state: Search, kind: Array, shifting: Array) -> tuple[Search, Float[Array, b]]:
+        """Move the ranking along the gradient at the current mask; also the excess there."""
+
+        def total(ranking: Array) -> tuple[Array, Array]:
+            perturbed = jax.lax.switch(kind, ways, batch.level_sets(ranking, state.area))
+            seen = jax.lax.cond(shifting, shifted, lambda images, _: images, perturbed, shifts(state.steps))
+            odds = log_odds(classifier, seen, class_index)
+            return jnp.sum(odds), jax.nn.log_sigmoid(odds)
+
+        gradient, values = jax.grad(total, has_aux=True)(state.ranking)
+        length = jnp.sqrt(jnp.mean(gradient**2, axis=(1, 2), keepdims=True))
+        direction = gradient / (length + jnp.finfo(gradient.dtype).tiny)
+        momentum = config.momentum * state.momentum + (1.0 - config.momentum) * direction
+        pull = config.anchor * (state.first_ranking - state.ranking)
+        moved = jax.vmap(standardised)(state.ranking - config.learning_rate * momentum + pull)
+        return state._replace(ranking=moved, momentum=momentum), values - state.target
+
+    def step(number: Int[Array, ""], state: Search) -> Search:
+        robust, turn = jnp.zeros((), bool), number
+        if config.robust_every:
+            robust = (number + 1) % config.robust_every == 0
+            turn = number // config.robust_every
+        kind = jnp.where(robust, turn % len(ways), 0)
+        moved, excess = ascend(state, kind, robust & (kind == 0))
+        moved = moved._replace(steps=state.steps + 1, stale=state.stale + 1, passes=state.passes + 1)
+        # A robust step has not judged the mask, so neither the best mask nor the area may follow from it.
+        noted = note(moved, state.ranking, excess, state.area, config.improvement)
+        rate = config.area_rate * jnp.clip(excess / config.margin, -1.0, 1.0)
+        noted = noted._replace(area=jnp.clip(state.area * jnp.exp(rate), _SMALLEST_AREA, 1.0))
+        judged = jnp.broadcast_to(~robust, valid.shape)
+        return select(valid & active(state, config), select(judged, noted, moved), state)
+
+    _, state = jax.lax.while_loop(
+        lambda carry: (carry[0] < round_length(config)) & jnp.any(valid & active(carry[1], config)),
+        lambda carry: (carry[0] + 1, step(*carry)),
+        (jnp.zeros((), jnp.int32), state),
+    )
+    return state
+
+
+def conclude(
+    classifier: Classifier,
+    images: Float[Array, "b h w 3"],
+    class_index: Int[Array, b],
+    state: Search,
+    config: CompactConfig,
+) -> tuple[Float[Array, "b h w"], Int[Array, b]]:
+    """Close the gap below the smallest mask along its ranking and along the last one, which went on improving.
+
+    Args:
+        classifier: The network explained.
+        images: RGB in [0, 1].
+        class_index: Class explained of each image.
+        state: Searches that have stopped.
+        config: The search's constants.
+
+    Returns:
+        Continuous masks in [0, 1], below 1/2 exactly on the best binary mask, and the number of network
+        evaluations spent on each image.
+    """
+    batch = _Batch(classifier, images, class_index, config)
+    excess_at = batch.judge()
+    candidates = jnp.stack([state.best_ranking, state.ranking])
+
+    def halve(number: int, carry: tuple[Array, Search]) -> tuple[Array, Search]:
+        low, state = carry
+        candidate = candidates[number // config.last_bisections]
+        low = jnp.where(number % config.last_bisections == 0, 0.5 * state.best_area, low)
+        middle = 0.5 * (low + state.best_area)
+        excess = excess_at(candidate, middle, state.target)
+        return jnp.where(excess <= 0.0, low, middle), note(state, candidate, excess, middle, config.improvement)
+
+    halvings = 2 * config.last_bisections
+    _, state = jax.lax.fori_loop(0, halvings, halve, (0.5 * state.best_area, state))
+    masks = jax.vmap(lambda r, a: soft_level_set(batch.field(r), a, config.edge_softness))(
+        state.best_ranking, state.best_area
+    )
+    return masks, state.passes + halvings
+
+
 def search(
     classifier: Classifier,
     images: Float[Array, "b h w 3"],
@@ -166,7 +327,7 @@ def search(
     valid: Bool[Array, b],
     config: CompactConfig,
 ) -> tuple[Float[Array, "b h w"], Int[Array, b]]:
-    """Find masks for a batch; images do not interact, and the loop ends when all of them have stopped.
+    """Find the masks of one batch, which ends when all of its images have stopped.
 
     Args:
         classifier: The network explained.
@@ -176,107 +337,11 @@ def search(
         config: The search's constants.
 
     Returns:
-        Continuous masks in [0, 1], below 1/2 exactly on the best binary mask, and the number of network
-        evaluations spent on each image.
+        As `conclude`.
     """
-    batch, height, width, _ = images.shape
-    blurred = jax.vmap(config.perturbation.prepare)(images)
-    ways = [
-        partial(lambda p, prepared, masks: jax.vmap(p.apply)(images, prepared, masks), p, jax.vmap(p.prepare)(images))
-        for p in (config.perturbation, *config.robust)
-    ]
-    field = partial(field_of, height=height, width=width, sigma=config.grid_sigma)
-    blend = jax.vmap(config.perturbation.apply)
-    first_ranking, clean = warm_start(classifier, images, class_index, config)
-    target = clean + jnp.log1p(-config.target_drop) - _ROUNDING
-
-    def level_sets(ranking: Array, area: Array) -> Float[Array, "b h w"]:
-        return jax.vmap(lambda r, a: level_set(field(r), a, config.softness))(ranking, area)
-
-    def excess_at(ranking: Array, area: Array) -> Float[Array, b]:
-        """How far log f_c is above its target at a binary mask, in nats; feasible where <= 0."""
-        perturbed = blend(images, blurred, level_sets(ranking, area))
-        return log_probability(classifier, perturbed, class_index) - target
-
-    def ascend(state: Search, kind: Array, shift: Array) -> tuple[Search, Float[Array, b]]:
-        """Move the ranking along the gradient at the current mask; also the excess there."""
-
-        def total(ranking: Array) -> tuple[Array, Array]:
-            masks = level_sets(ranking, state.area)
-            perturbed = jax.lax.switch(kind, ways, masks)
-            shifted = jnp.roll(perturbed, shift, axis=(1, 2))
-            odds = log_odds(classifier, shifted, class_index)
-            return jnp.sum(odds), jax.nn.log_sigmoid(odds)
-
-        gradient, values = jax.grad(total, has_aux=True)(state.ranking)
-        length = jnp.sqrt(jnp.mean(gradient**2, axis=(1, 2), keepdims=True))
-        direction = gradient / (length + jnp.finfo(gradient.dtype).tiny)
-        momentum = config.momentum * state.momentum + (1.0 - config.momentum) * direction
-        pull = config.anchor * (first_ranking - state.ranking)
-        moved = jax.vmap(standardised)(state.ranking - config.learning_rate * momentum + pull)
-        return state._replace(ranking=moved, momentum=momentum), values - target
-
-    def active(state: Search) -> Bool[Array, b]:
-        return valid & (state.stale < config.patience)
-
-    def step(number: Int[Array, ""], state: Search) -> Search:
-        robust, turn = jnp.zeros((), bool), number
-        if config.robust_every:
-            robust = (number + 1) % config.robust_every == 0
-            turn = number // config.robust_every
-        shift = jax.random.randint(
-            jax.random.fold_in(jax.random.key(config.seed), number), (2,), -config.jitter, config.jitter + 1
-        )
-        kind = jnp.where(robust, turn % len(ways), 0)
-        shift = jnp.where(robust & (kind == 0), shift, 0)
-        moved, excess = ascend(state, kind, shift)
-        moved = moved._replace(stale=state.stale + 1, passes=state.passes + 1)
-        # A robust step has not judged the mask, so neither the best mask nor the area may follow from it.
-        noted = note(moved, state.ranking, excess, state.area, config.improvement)
-        rate = config.area_rate * jnp.clip(excess / config.margin, -1.0, 1.0)
-        noted = noted._replace(area=jnp.clip(state.area * jnp.exp(rate), _SMALLEST_AREA, 1.0))
-        judged = jnp.broadcast_to(~robust, (batch,))
-        return select(active(state), select(judged, noted, moved), state)
-
-    def first_halving(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bounds
-        middle = 0.5 * (low + high)
-        feasible = excess_at(first_ranking, middle) <= 0.0
-        return jnp.where(feasible, low, middle), jnp.where(feasible, middle, high)
-
-    bounds = (jnp.zeros(batch), jnp.ones(batch))
-    _, high = jax.lax.fori_loop(0, config.first_bisections, first_halving, bounds)
-    start = Search(
-        ranking=first_ranking,
-        momentum=jnp.zeros_like(first_ranking),
-        area=jnp.minimum(high, config.initial_area),
-        best_ranking=first_ranking,
-        best_area=jnp.ones(batch),
-        best_excess=jnp.full(batch, jnp.inf),
-        best_feasible=jnp.zeros(batch, bool),
-        stale=jnp.zeros(batch, jnp.int32),
-        passes=jnp.full(batch, 1 + config.first_bisections + 2 * config.last_bisections, jnp.int32),
+    state = jax.lax.while_loop(
+        lambda state: jnp.any(valid & active(state, config)),
+        lambda state: advance(classifier, images, class_index, valid, state, config),
+        begin(classifier, images, class_index, config),
     )
-    _, state = jax.lax.while_loop(
-        lambda carry: (carry[0] < config.steps) & jnp.any(active(carry[1])),
-        lambda carry: (carry[0] + 1, step(*carry)),
-        (jnp.zeros((), jnp.int32), start),
-    )
-
-    # The rankings went on improving after the smallest mask was judged: close the gap below it along both.
-    candidates = jnp.stack([state.best_ranking, state.ranking])
-
-    def last_halving(number: int, carry: tuple[Array, Search]) -> tuple[Array, Search]:
-        low, state = carry
-        candidate = candidates[number // config.last_bisections]
-        low = jnp.where(number % config.last_bisections == 0, 0.5 * state.best_area, low)
-        middle = 0.5 * (low + state.best_area)
-        excess = excess_at(candidate, middle)
-        return jnp.where(excess <= 0.0, low, middle), note(state, candidate, excess, middle, config.improvement)
-
-    halvings = 2 * config.last_bisections
-    _, state = jax.lax.fori_loop(0, halvings, last_halving, (0.5 * state.best_area, state))
-    masks = jax.vmap(lambda r, a: soft_level_set(field(r), a, config.edge_softness))(
-        state.best_ranking, state.best_area
-    )
-    return masks, state.passes
+    return conclude(classifier, images, class_index, state, config)

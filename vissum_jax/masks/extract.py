@@ -1,16 +1,18 @@
-"""Masks of any number of images: fixed-size batches through the compiled programs, results on the host."""
+"""Masks of any number of images, on all devices of this process, results on the host."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from vissum_jax.masks.config import CompactConfig, MaskConfig
-from vissum_jax.masks.solve import predict, solve
+from vissum_jax.masks.config import CompactConfig, MaskConfig, PhasedConfig
+from vissum_jax.masks.devices import Devices
+from vissum_jax.masks.slots import solve_in_slots
+from vissum_jax.masks.solve import Solution, predict, solve
 from vissum_jax.types import Classifier, MaskBatch, MaskStatus
 
 _SCORES = ("p_original", "p_soft", "p_binary", "p_transfer")
@@ -38,6 +40,33 @@ def check_images(images: np.ndarray, classifier: Classifier) -> None:
         )
 
 
+@lru_cache(maxsize=8)
+def _predict_on(devices: Devices) -> Callable[..., jax.Array]:
+    return devices.program(predict)
+
+
+@lru_cache(maxsize=8)
+def _solve_on(devices: Devices, config: PhasedConfig) -> Callable[..., Solution]:
+    return devices.program(partial(solve, config=config))
+
+
+def _solve_in_batches(
+    classifier: Classifier,
+    images: UInt8[np.ndarray, "n h w 3"],
+    class_index: Int[np.ndarray, " n"],
+    config: PhasedConfig,
+    devices: Devices,
+    *,
+    batch_size: int,
+) -> Iterator[tuple[Int[np.ndarray, " k"], Solution]]:
+    """As `solve_in_slots`, for presets that spend the same number of steps on every image."""
+    for filled, rows in batches(np.arange(len(images)), batch_size * len(devices)):
+        valid = np.arange(len(filled)) < len(rows)
+        batch = devices.divide((images[filled], class_index[filled].astype(np.int32), valid))
+        solution = jax.device_get(_solve_on(devices, config)(classifier, *batch))
+        yield rows, Solution(*(values[: len(rows)] for values in solution))
+
+
 def extract(
     classifier: Classifier,
     images: UInt8[np.ndarray, "n h w 3"],
@@ -45,6 +74,7 @@ def extract(
     config: MaskConfig,
     *,
     batch_size: int,
+    devices: Devices | None = None,
     count_regions: Callable[[Bool[np.ndarray, "h w"]], int],
     skip_mispredicted: bool = True,
     unreadable: Mapping[int, str] | None = None,
@@ -52,15 +82,16 @@ def extract(
 ) -> MaskBatch:
     """Find the masks of n images.
 
-    The network first answers for all of them; the search then runs on full batches of those that remain, so
-    that images it would skip cost nothing.
+    The network first answers for all of them; only those that remain are searched, so that images it would skip
+    cost nothing.
 
     Args:
         classifier: The network explained.
         images: RGB, of the network's input size.
         class_index: Class explained of each image; None for the network's own answer.
         config: A preset.
-        batch_size: Images searched at once.
+        batch_size: Images searched at once on each device.
+        devices: What computes; all of this process's devices by default.
         count_regions: Number of connected regions of a binary mask.
         skip_mispredicted: Whether images whose answer is not `class_index` are left out (VS 3.1).
         unreadable: Rows that hold no picture, with the reason.
@@ -87,8 +118,10 @@ def extract(
 
     readable = np.flatnonzero(status == MaskStatus.OK)
     probabilities = np.full((count, len(names)), np.nan, dtype=np.float32)
-    for filled, rows in batches(readable, batch_size):
-        answers = predict(classifier, jnp.asarray(images[filled]))
+    devices = devices or Devices()
+    network = devices.copy(classifier)
+    for filled, rows in batches(readable, batch_size * len(devices)):
+        answers = _predict_on(devices)(network, devices.divide(images[filled]))
         probabilities[rows] = jax.device_get(answers)[: len(rows)]
     finite = np.all(np.isfinite(probabilities), axis=1)
     predicted = np.where(finite, np.argmax(np.where(np.isfinite(probabilities), probabilities, -1.0), axis=1), -1)
@@ -115,13 +148,12 @@ def extract(
         "passes": np.zeros(count, np.int32),
         **{name: np.full(count, np.nan, np.float32) for name in (*_SCORES, "area")},
     }
-    for filled, rows in batches(todo, batch_size):
-        valid = np.arange(batch_size) < len(rows)
-        solution = solve(
-            classifier, jnp.asarray(images[filled]), jnp.asarray(wanted[filled]), jnp.asarray(valid), config
-        )
-        for name, values in jax.device_get(solution)._asdict().items():
-            found[name][rows] = values[: len(rows)]
+    search = solve_in_slots if isinstance(config, CompactConfig) else _solve_in_batches
+    # What is searched is copied once: an image waits its turn on the host.
+    for done, solution in search(network, images[todo], wanted[todo], config, devices, batch_size=batch_size):
+        rows = todo[done]
+        for name, values in solution._asdict().items():
+            found[name][rows] = values
         if progress is not None:
             progress(len(rows))
 

@@ -46,6 +46,46 @@ def predict(classifier: Classifier, images: UInt8[Array, "b h w 3"]) -> Float[Ar
     return jax.nn.softmax(classifier(to_unit(images)).logits.astype(jnp.float32))
 
 
+def judge(
+    classifier: Classifier,
+    images: Float[Array, "b h w 3"],
+    class_index: Int[Array, b],
+    soft: Float[Array, "b h w"],
+    passes: Int[Array, b],
+    config: MaskConfig,
+) -> Solution:
+    """Judge the masks that a preset has found.
+
+    Args:
+        classifier: The network explained.
+        images: RGB in [0, 1].
+        class_index: Class explained of each image.
+        soft: Continuous masks.
+        passes: Network evaluations spent on finding each.
+        config: The preset.
+    """
+    own = JUDGE if isinstance(config, CompactConfig) else config.perturbation
+    salient = soft < BINARISE_BELOW
+    binary = 1.0 - salient
+
+    # One loop over the four judgements: a network's program is compiled once for all of them.
+    variants = jnp.stack(
+        [images, perturb(own, images, soft), perturb(JUDGE, images, binary), perturb(TRANSFER, images, binary)]
+    )
+    log_probabilities = jax.lax.map(lambda v: log_probability(classifier, v, class_index), variants)
+    p_original, p_soft, p_binary, p_transfer = jnp.exp(log_probabilities)
+    return Solution(
+        soft=soft,
+        salient=salient,
+        p_original=p_original,
+        p_soft=p_soft,
+        p_binary=p_binary,
+        p_transfer=p_transfer,
+        area=jnp.mean(salient, axis=(1, 2)),
+        passes=passes + len(variants),
+    )
+
+
 @partial(jax.jit, static_argnames="config")
 def solve(
     classifier: Classifier,
@@ -64,26 +104,9 @@ def solve(
         config: A preset.
     """
     x = to_unit(images)
-    own = JUDGE if isinstance(config, CompactConfig) else config.perturbation
     if isinstance(config, CompactConfig):
         soft, passes = compact.search(classifier, x, class_index, valid, config)
     else:
         soft = phased.minimise(classifier, x, class_index, config)
         passes = jnp.full(class_index.shape, phased.evaluations(config), jnp.int32)
-    salient = soft < BINARISE_BELOW
-    binary = 1.0 - salient
-
-    # One loop over the four judgements: a network's program is compiled once for all of them.
-    variants = jnp.stack([x, perturb(own, x, soft), perturb(JUDGE, x, binary), perturb(TRANSFER, x, binary)])
-    log_probabilities = jax.lax.map(lambda v: log_probability(classifier, v, class_index), variants)
-    p_original, p_soft, p_binary, p_transfer = jnp.exp(log_probabilities)
-    return Solution(
-        soft=soft,
-        salient=salient,
-        p_original=p_original,
-        p_soft=p_soft,
-        p_binary=p_binary,
-        p_transfer=p_transfer,
-        area=jnp.mean(salient, axis=(1, 2)),
-        passes=passes + len(variants),
-    )
+    return judge(classifier, x, class_index, soft, passes, config)
