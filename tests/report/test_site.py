@@ -172,7 +172,9 @@ def pages(site: Path) -> list[Path]:
 def test_addresses_come_from_numbers_only(site):
     assert [path.relative_to(site).as_posix() for path in pages(site)] == [
         "classes/1/index.html",
+        *(f"classes/1/photograph-{row}.html" for row in range(len(HOSTILE_FILES))),
         "classes/2/index.html",
+        "classes/2/photograph-0.html",
         "index.html",
         "run.html",
     ]
@@ -218,7 +220,7 @@ def test_hostile_names_are_shown_and_never_executed(site):
         assert all(script["src"].endswith("static/report.js") for script in page.all("script"))
         assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
         assert all(image["src"] != "x" for image in page.all("img"))
-        assert not page.all("b") or path.parent.name == "1"  # the reading guide's, not the model's
+        assert not page.all("b") or path.as_posix().endswith("1/index.html")  # the reading guide's, not the model's
         assert not page.all("i")
     page = Page(site / "classes" / "1" / "index.html")
     assert HOSTILE_CLASS in page.text
@@ -273,19 +275,89 @@ def test_the_class_page_says_how_important_and_stable_a_summary_is_where_it_was_
 def test_the_class_page_tells_what_happened_to_each_photograph(site):
     page = Page(site / "classes" / "1" / "index.html")
     text = page.text
-    first = text[text.index(HOSTILE_FILES[0] + " masked") :]
-    assert "probability 0.500 → 0.125 drop 75.0\u202f% area 8.3\u202f%" in first
-    assert "In summary 1" in first
-    assert "unreadable because of unreadable" in text
-    assert "drop not reached because of infeasible" in text
-    assert "predicted otherwise because of skipped_prediction" in text
-    assert "Predicted: crane; probability of this class 0.900" in text
-    kinds = {image["src"].rsplit("-", 1)[0] for image in page.all("img")}
-    assert {"photo", "soft", "mask", "perturbed"} <= kinds
+    first = text[text.index("Each photograph has a page of its own") :]
+    assert re.search(re.escape(HOSTILE_FILES[0]) + r"\s+drop 75\u202f%area 8\u202f%in summary 1 ", first)
+    assert "unreadable" in first
+    assert "drop not reached" in first
+    assert "predicted otherwise" in first
     sources = {image["src"] for image in page.all("img")}
-    assert "photo-5.jpg" not in sources  # unreadable: nothing to show
-    assert "photo-6.jpg" in sources
-    assert "mask-6.jpg" not in sources
+    assert {"mask-0.jpg", "photo-6.jpg"} <= sources
+    assert not {"photo-0.jpg", "photo-5.jpg", "mask-6.jpg"} & sources  # the mask stands for its photograph
+
+
+def photograph(site: Path, row: int) -> Page:
+    return Page(site / "classes" / "1" / f"photograph-{row}.html")
+
+
+def test_a_photograph_has_a_page_with_its_masks_and_its_scores_before_and_after(site):
+    page = photograph(site, 0)
+    assert [image["src"] for image in page.all("img")] == [
+        *("photo-0.jpg", "soft-0.jpg", "mask-0.jpg", "perturbed-0.jpg"),
+        "summary-1-1.jpg",
+    ]
+    text = page.text
+    assert "Blurring 8.3\u202f% of the photograph takes 75.0\u202f% of the probability" in text
+    assert "Nothing 0.500 \u2013" in text
+    assert "The continuous mask 0.010 98.0\u202f%" in text
+    assert "The binary mask, blurred 0.125 75.0\u202f%" in text
+    assert "The binary mask, in the mean colour 0.250 50.0\u202f%" in text
+    assert "similarity 8.50, SSIM 0.40" in text
+    assert {"index.html#summary-1", "index.html#photograph-0"} <= {link["href"] for link in page.all("a")}
+
+
+def test_the_page_of_a_photograph_without_a_mask_says_why(site):
+    skipped = photograph(site, 6)
+    assert [image["src"] for image in skipped.all("img")] == ["photo-6.jpg"]
+    assert "Predicted otherwise: because of skipped_prediction" in skipped.text
+    assert "The network predicts crane. The probability of <script>" in skipped.text
+    assert "is 0.900." in skipped.text
+    assert "no summary: it has no mask" in skipped.text
+    unreadable = photograph(site, 5)
+    assert unreadable.all("img") == []
+    assert "Unreadable: because of unreadable" in unreadable.text
+
+
+def test_photographs_lead_to_the_next_and_the_one_before(site):
+    def related(row: int) -> dict[str, str]:
+        return {link["rel"]: link["href"] for link in photograph(site, row).all("a") if "rel" in link}
+
+    assert related(0) == {"next": "photograph-1.html"}
+    assert related(3) == {"prev": "photograph-2.html", "next": "photograph-4.html"}
+    assert related(6) == {"prev": "photograph-5.html"}
+
+
+def test_a_photograph_that_a_summary_leaves_out_says_so(site):
+    text = photograph(site, 3).text
+    assert "This photograph appears in no summary." in text
+    assert "Left out of summary 1" in text
+
+
+def test_tiles_and_failures_lead_to_the_pages_of_photographs(site):
+    links = {link["href"] for link in Page(site / "classes" / "1" / "index.html").all("a")}
+    assert {f"photograph-{row}.html" for row in range(len(HOSTILE_FILES))} <= links
+    links = {link["href"] for link in Page(site / "run.html").all("a")}
+    assert {"classes/1/photograph-4.html", "classes/2/photograph-0.html"} <= links
+
+
+def test_dropped_clusters_show_their_first_members_only(tmp_path):
+    write_report(tmp_path / "r", FACTS, [make_class()], config=ReportConfig(dropped_shown=1))
+    page = Page(tmp_path / "r" / "classes" / "1" / "index.html")
+    assert [image["src"] for image in page.all("img") if image["src"].startswith("summary-2")] == ["summary-2-0.jpg"]
+    assert "1 photograph more." in page.text
+
+
+def test_the_size_of_a_report_is_bounded_and_told(tmp_path):
+    noise = make_class()  # which no encoder makes small
+    write_report(tmp_path / "r", FACTS, [noise], config=ReportConfig(bytes_per_pixel=0.3))
+    for path in (tmp_path / "r").rglob("*.jpg"):
+        height, width = cv2.imread(str(path)).shape[:2]
+        # Headers and tables take 600 bytes, however small a picture is.
+        assert path.stat().st_size <= max(0.3 * height * width, 0.115 * height * width + 700)
+    files = [path for path in (tmp_path / "r").rglob("*") if path.is_file()]
+    told = re.search(r"Report (\d+\.\d) MB in (\d+) files", Page(tmp_path / "r" / "run.html").text)
+    assert told
+    assert int(told[2]) == len(files)
+    assert float(told[1]) == pytest.approx(sum(path.stat().st_size for path in files) / 1e6, abs=0.1)
 
 
 def test_a_class_without_summaries_says_why(site):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -70,22 +70,32 @@ def summarize(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("
     return DONE
 
 
-def report(run: RunFolder, /, *, json: Flag = False) -> int:
+def report(
+    run: RunFolder,
+    /,
+    *,
+    figures: Annotated[Literal["pdf", "png"] | None, optional("pdf|png")] = None,
+    json: Flag = False,
+) -> int:
     """Write the report of a run whose summaries are done.
 
     For instance:
       vissum report runs/photos
+      vissum report runs/photos --figures pdf
 
     Args:
         run: Folder of the run.
+        figures: Write figures for papers, too, in this format: a montage of each class's summaries, its masks, and
+            plots of its measures, as RUN/report/classes/INDEX/figure-*.
         json: Print one JSON object.
     """
     with user_mistakes():
         from vissum_jax import pipeline
+        from vissum_jax.report import ReportConfig
 
         opened = pipeline.open_run(run)
     with running():
-        page = pipeline.report_stage(opened, make_progress())
+        page = pipeline.report_stage(opened, make_progress(), config=ReportConfig(figures=figures))
     return _say(json, report=str(page))
 
 

@@ -8,6 +8,7 @@ where it was. Any number of processes, on any hosts that see the folder, may wor
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,11 +23,12 @@ from jaxtyping import UInt8
 from vissum_jax.data import Decoded, ImageEntry, UnreadableImage
 from vissum_jax.masks.extract import extract
 from vissum_jax.pipeline.memory import count_regions, default_batch_size, summarize_images
+from vissum_jax.pipeline.perturbed import perturbed_pictures
 from vissum_jax.pipeline.preflight import LabelCheck, require_fitting_labels
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.run import NotReadyError, Run
-from vissum_jax.report import ClassReport, ReportWriter, RunFacts
-from vissum_jax.report.evaluation import read_evaluation
+from vissum_jax.report import ClassReport, ReportConfig, ReportWriter, RunFacts
+from vissum_jax.report.evaluation import read_comparisons, read_evaluations
 from vissum_jax.runs.engine import Tally, finish_parts, never
 from vissum_jax.runs.leases import LeaseConfig, Leases
 from vissum_jax.runs.rows import mask_batch, mask_table, summary_table
@@ -224,8 +226,17 @@ def summary_stage(
     )
 
 
-def report_stage(run: Run, progress: Progress) -> Path:
-    """Write the static report; returns its first page."""
+def report_stage(run: Run, progress: Progress, *, config: ReportConfig | None = None) -> Path:
+    """Write the static report; returns its first page.
+
+    Args:
+        run: A run whose summaries are done.
+        progress: Counts classes.
+        config: How the report looks, and whether figures for papers come with it.
+
+    Raises:
+        NotReadyError: If some masks or summaries are not done.
+    """
     rows = run.mask_rows()
     classes = sorted(run.manifest.classes)
     missing = [number for number in classes if not run.summaries.done(number)]
@@ -236,10 +247,12 @@ def report_stage(run: Run, progress: Progress) -> Path:
         )
     # Of several processes that come this far one writes at a time.
     with Leases(LocalFolder(run.folder), LeaseConfig()) as leases, leases.wait("report"):
-        return _write_report(run, rows, classes, progress)
+        return _write_report(run, rows, classes, progress, config)
 
 
-def _write_report(run: Run, rows: pa.Table, classes: Sequence[int], progress: Progress) -> Path:
+def _write_report(
+    run: Run, rows: pa.Table, classes: Sequence[int], progress: Progress, config: ReportConfig | None
+) -> Path:
     spec = run.classifier.spec
     facts = RunFacts(
         model=spec.name,
@@ -248,13 +261,15 @@ def _write_report(run: Run, rows: pa.Table, classes: Sequence[int], progress: Pr
         configuration=run.manifest.configuration,
         versions=run.manifest.versions,
         device=run.manifest.device,
-        evaluation=read_evaluation(run.folder, run.manifest.fingerprint),
+        evaluations=read_evaluations(run.folder, run.manifest.fingerprint),
+        comparisons=read_comparisons(run.folder, run.manifest.fingerprint),
         tags=read_tags(run.folder, fingerprint=run.manifest.fingerprint),
     )
-    writer = ReportWriter(run.folder / "report", facts)
+    writer = ReportWriter(run.folder / "report", facts, config=config)
     progress.start("report", len(classes))
     for class_index in classes:
-        writer.add_class(class_report(run, rows, class_index))
+        found = class_report(run, rows, class_index)
+        writer.add_class(dataclasses.replace(found, perturbed=perturbed_pictures(found.images, found.masks)))
         progress.advance(1)
     progress.finish()
     return writer.finish()

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from vissum_jax.report.environment import make_environment
 from vissum_jax.report.jpeg import encode_jpeg
-from vissum_jax.report.site import make_environment
 
 _STATIC = ("report.css", "report.js", "compare.css")
 _JPEG_QUALITY = 85

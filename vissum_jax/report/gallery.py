@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from vissum_jax.report.environment import make_environment
 from vissum_jax.report.jpeg import encode_jpeg
-from vissum_jax.report.site import MARKER, is_report, make_environment
+from vissum_jax.report.site import MARKER, is_report
 from vissum_jax.report.views import flattened
 
 _STATIC = ("report.css", "report.js", "gallery.css")

@@ -3,6 +3,8 @@
 Names of files and classes come from outside and may hold anything; pages show them and never trust them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from vissum_jax.report.evaluation import Evaluation
+from vissum_jax.report.evaluation import Comparison, Evaluation
 from vissum_jax.study.tags import Tag
 from vissum_jax.types import ClassSummaries, MaskBatch
 
@@ -27,7 +29,8 @@ class RunFacts:
         versions: Version of each package.
         device: What the run computed on.
         timings: Seconds of each stage.
-        evaluation: How the masks compare with other methods', if that was measured.
+        evaluations: What was measured: how the masks compare with other methods', whether summaries are parts, ..
+        comparisons: Pages that put this run beside another.
         tags: What people call summaries, by class and number of the summary, if a study was scored.
     """
 
@@ -38,7 +41,8 @@ class RunFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     device: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
-    evaluation: Evaluation | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     tags: Mapping[tuple[int, int], Tag] = field(default_factory=dict)
 
 
@@ -84,7 +88,7 @@ class ClassReport:
                     raise ValueError(f"`summaries` name photograph {member.image} of {n}.")
 
     @property
-    def measures(self) -> dict[str, Float[np.ndarray, "n"]]:
+    def measures(self) -> dict[str, Float[np.ndarray, n]]:
         """The measures of the photographs that have a mask, by name (VS 4.1)."""
         masks, rows = self.masks, self.masks.has_mask
         columns = {

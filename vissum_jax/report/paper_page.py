@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vissum_jax.analysis.drop import markdown
+from vissum_jax.report.environment import make_environment
 from vissum_jax.report.gallery import Table
-from vissum_jax.report.site import MARKER, make_environment
+from vissum_jax.report.site import MARKER
 
 PAGE, PICTURES = "paper.html", "paper"
 _STATIC = ("report.css", "report.js")

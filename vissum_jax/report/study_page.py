@@ -10,10 +10,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vissum_jax.report.config import ReportConfig
+from vissum_jax.report.environment import make_environment
 from vissum_jax.report.jpeg import encode_jpeg
 from vissum_jax.report.model import ClassReport
 from vissum_jax.report.pictures import enlarged, summary_picture
-from vissum_jax.report.site import ReportConfig, make_environment
 from vissum_jax.report.views import Zoom
 from vissum_jax.study.answers import FORMAT, MAX_PARTICIPANT, VERSION
 from vissum_jax.study.nouns import MAX_LETTERS, MAX_NOUNS, SUGGESTIONS

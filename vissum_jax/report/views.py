@@ -1,5 +1,7 @@
 """What the pages show, computed from what a report knows; no files and no HTML here."""
 
+from __future__ import annotations
+
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from vissum_jax.report.model import ClassReport
+from vissum_jax.study.tags import Tag
 from vissum_jax.types import HAS_MASK, MaskStatus, Member, Summary
 
 STATUS_LABELS = {
@@ -27,6 +30,10 @@ MEASURE_LABELS = {
 }
 
 
+CRISP = "Binary mask"
+"""Caption of the picture that stands for a photograph."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Moments:
     """Mean and population variance of the finite values among some measures."""
@@ -36,7 +43,7 @@ class Moments:
     count: int
 
     @classmethod
-    def of(cls, values: Float[np.ndarray, "n"]) -> "Moments":
+    def of(cls, values: Float[np.ndarray, n]) -> Moments:
         """The moments of the finite values; NaN where there are none."""
         finite = values[np.isfinite(values)]
         if not len(finite):
@@ -59,7 +66,7 @@ class Zoom:
     scale: float
 
     @classmethod
-    def onto(cls, box: tuple[int, int, int, int], height: int, width: int, margin: float) -> "Zoom":
+    def onto(cls, box: tuple[int, int, int, int], height: int, width: int, margin: float) -> Zoom:
         """A square (in shares of the sides) around a box, with a margin, inside the photograph."""
         x, y, w, h = box[0] / width, box[1] / height, box[2] / width, box[3] / height
         side = min(max(w, h) * (1 + 2 * margin), 1.0)
@@ -69,11 +76,29 @@ class Zoom:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One picture of a photograph, with its caption and its alternative text."""
+
+    caption: str
+    picture: str
+    alt: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tile:
-    """One photograph of a summary, on a page."""
+    """One photograph of a summary, on a page.
+
+    Attributes:
+        member: Which, and how well it fits.
+        picture: The picture's file.
+        page: The photograph's own page.
+        file: Where the photograph came from.
+        zoom: What is shown when zoomed.
+    """
 
     member: Member
     picture: str
+    page: str
     file: str
     zoom: Zoom
 
@@ -85,6 +110,7 @@ class SummaryView:
     Attributes:
         number: How the pages call it: counted from 1.
         summary: What is shown.
+        tag: What people call it, if they were asked.
         kept: Members that pass the member rule.
         left_out: Members that do not.
         similarity: Median similarity of the kept members with the exemplar (the exemplar itself left out).
@@ -92,51 +118,49 @@ class SummaryView:
 
     number: int
     summary: Summary
+    tag: Tag | None
     kept: tuple[Tile, ...]
     left_out: tuple[Tile, ...]
     similarity: float
 
     @classmethod
-    def of(cls, summary: Summary, tiles: Iterable[Tile]) -> "SummaryView":
+    def of(cls, summary: Summary, tiles: Iterable[Tile], tag: Tag | None) -> SummaryView:
         """Sort a summary's tiles by rank into kept ones and others."""
         ranked = sorted(tiles, key=lambda tile: tile.member.rank)
-        kept = tuple(tile for tile in ranked if tile.member.kept)
-        similarities = [tile.member.similarity for tile in kept if not tile.member.exemplar]
+        kept = [member for member in summary.kept_members if not member.exemplar]
         return cls(
             number=summary.number + 1,
             summary=summary,
-            kept=kept,
+            tag=tag,
+            kept=tuple(tile for tile in ranked if tile.member.kept),
             left_out=tuple(tile for tile in ranked if not tile.member.kept),
-            similarity=float(np.median(similarities)) if similarities else float("nan"),
+            similarity=float(np.median([member.similarity for member in kept])) if kept else float("nan"),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One picture of a photograph's row, with its caption and its alternative text."""
-
-    caption: str
-    picture: str
-    alt: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class PhotoView:
-    """One photograph on its class's page, with what is known about it (see `MaskBatch`).
+    """One photograph, on its class's page and on its own, with what is known about it (see `MaskBatch`).
 
     Attributes:
         number: Its row in the class.
-        panels: Its pictures.
-        in_summaries: The kept summaries it is a kept member of, counted from 1.
+        page: Its own page.
+        panels: Its pictures, the crisp mask among them where there is one.
+        shown: The picture that stands for it.
+        shown_in: The kept summaries it is a kept member of, each with its picture there.
+        elsewhere: Kept summaries that it was left out of.
         predicted: Name of the class that the network predicts, where it is another; else empty.
     """
 
     number: int
+    page: str
     file: str
     status: MaskStatus
     reason: str
     panels: tuple[Panel, ...]
-    in_summaries: tuple[int, ...]
+    shown: Panel | None
+    shown_in: tuple[tuple[SummaryView, Tile], ...]
+    elsewhere: tuple[SummaryView, ...]
     predicted: str
     p_original: float
     p_soft: float
@@ -154,22 +178,40 @@ class PhotoView:
         return self.status in HAS_MASK
 
     @classmethod
-    def of(cls, report: ClassReport, row: int, panels: tuple[Panel, ...], class_names: tuple[str, ...]) -> "PhotoView":
-        """The view of one row of a class."""
+    def of(
+        cls,
+        report: ClassReport,
+        row: int,
+        page: str,
+        panels: tuple[Panel, ...],
+        summaries: Iterable[SummaryView],
+        class_names: tuple[str, ...],
+    ) -> PhotoView:
+        """The view of one row of a class.
+
+        Args:
+            report: The class.
+            row: Which photograph.
+            page: Address of its page, relative to the class's.
+            panels: Its pictures; those with the caption `CRISP` stand for it.
+            summaries: The class's summaries.
+            class_names: The network's.
+        """
         masks = report.masks
         predicted = int(masks.predicted_index[row])
         other = predicted != report.class_index
+        kept = [view for view in summaries if view.summary.kept]
+        crisp = [panel for panel in panels if panel.caption == CRISP]
         return cls(
             number=row,
+            page=page,
             file=report.files[row],
             status=masks.status[row],
             reason=masks.reason[row],
             panels=panels,
-            in_summaries=tuple(
-                summary.number + 1
-                for summary in report.summaries.kept
-                if any(member.image == row for member in summary.kept_members)
-            ),
+            shown=next(iter((*crisp, *panels)), None),
+            shown_in=tuple((view, tile) for view in kept for tile in view.kept if tile.member.image == row),
+            elsewhere=tuple(view for view in kept if any(tile.member.image == row for tile in view.left_out)),
             predicted=class_names[predicted] if other and 0 <= predicted < len(class_names) else "",
             p_original=float(masks.p_original[row]),
             p_soft=float(masks.p_soft[row]),
@@ -214,7 +256,7 @@ class ClassFigures:
     reason: str
 
     @classmethod
-    def of(cls, report: ClassReport, page: str, exemplars: tuple[Panel, ...]) -> "ClassFigures":
+    def of(cls, report: ClassReport, page: str, exemplars: tuple[Panel, ...]) -> ClassFigures:
         """The figures of one class."""
         counts = Counter(report.masks.status)
         measures = report.measures
@@ -235,11 +277,10 @@ class ClassFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A photograph without a mask that drops the class, for the run's page."""
+    """A photograph without a mask that drops the class, for the run's page; `page` is its own."""
 
     class_name: str
     page: str
-    number: int
     file: str
     status: MaskStatus
     reason: str

@@ -1,4 +1,4 @@
-// Sorting and finding classes, and opening what a link leads to. Pages read well without it.
+// Sorting and finding classes, showing more of a summary, moving by keys. Pages read well without it.
 "use strict";
 
 function makeSortable(table) {
@@ -47,6 +47,41 @@ function makeSearchable(input, table, found) {
   search();
 }
 
+// What is folded away becomes a slider: how many photographs of a summary are shown.
+function makeSlider(details) {
+  const tiles = details.previousElementSibling;
+  const first = tiles.children.length;
+  tiles.append(...details.querySelectorAll("li"));
+  const all = [...tiles.children];
+  const label = document.createElement("label");
+  label.className = "more";
+  const slider = document.createElement("input");
+  Object.assign(slider, { type: "range", min: 1, max: all.length, value: first });
+  const shown = document.createElement("output");
+  label.append("Photographs ", slider, shown);
+  const update = () => {
+    all.forEach((tile, place) => (tile.hidden = place >= slider.valueAsNumber));
+    shown.textContent = `${slider.value} of ${all.length}`;
+  };
+  slider.addEventListener("input", update);
+  details.replaceWith(label);
+  update();
+}
+
+// The arrows lead to the photographs before and after, the slash to the search.
+function followKeys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+  if (event.target.closest("input, select, textarea")) return;
+  const search = document.getElementById("search");
+  if (event.key === "/" && search) {
+    event.preventDefault();
+    search.focus();
+  }
+  const relation = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  const link = relation && document.querySelector(`a[rel=${relation}]`);
+  if (link) link.click();
+}
+
 function openTarget() {
   const target = location.hash && document.getElementById(location.hash.slice(1));
   const folded = target && target.closest("details");
@@ -61,5 +96,7 @@ if (table) {
   makeSortable(table);
   makeSearchable(document.getElementById("search"), table, document.getElementById("found"));
 }
+document.querySelectorAll("details[data-more]").forEach(makeSlider);
+document.addEventListener("keydown", followKeys);
 window.addEventListener("hashchange", openTarget);
 openTarget();
