@@ -2,12 +2,14 @@ import dataclasses
 import json
 import re
 import shutil
+from urllib.parse import unquote, urldefrag
 
 import pytest
 import toys
 from PIL import Image
 from toy_runs import summary, write_run
 
+from vissum_jax.pipeline import open_run, report_stage
 from vissum_jax.pipeline.compare import CompareConfig, compare_runs, plan_compare
 from vissum_jax.runs.store import PartStore
 from vissum_jax.types import Classifier
@@ -187,3 +189,26 @@ def test_a_users_folder_is_not_replaced(folders, tmp_path):
 def test_constants_out_of_range_are_refused(values, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         CompareConfig(**values)
+
+
+def test_page_and_reports_lead_to_each_other(photos, folders, tmp_path):
+    first, second = (
+        shutil.copytree(folder, tmp_path / f"{name} x", ignore=shutil.ignore_patterns("evaluation"))
+        for name, folder in zip("ab", folders, strict=True)
+    )
+    report_stage(open_run(first), toys.Recorder())
+    plan = plan_compare(first, second, figures="png")
+    compare_runs(plan, toys.Recorder())
+    page = plan.out / "index.html"
+    text = page.read_text(encoding="utf-8")
+    links = [unquote(urldefrag(link)[0]) for link in re.findall(r'href="([^"]+)"', text)]
+    assert all((page.parent / link).is_file() for link in links if link not in ("", "data:,"))
+    report = first / "report"
+    reached = {(page.parent / link).resolve() for link in links}
+    assert {report / "index.html", report / "classes/0/index.html", report / "classes/0/photograph-0.html"} <= reached
+    assert (plan.out / "classes/0/figure.png").resolve() in reached
+    assert not any(str(second) in str(path) for path in reached), "the second has no report"
+    assert "../evaluation/compare-b%20x/index.html" not in (report / "run.html").read_text()
+    report_stage(open_run(first), toys.Recorder())
+    (back,) = re.findall(r'href="(\.\./evaluation[^"]+)"', (report / "run.html").read_text())
+    assert (report / unquote(back)).resolve() == page.resolve()

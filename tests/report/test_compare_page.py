@@ -4,7 +4,7 @@ from urllib.parse import urldefrag
 import numpy as np
 import pytest
 
-from vissum_jax.report.compare_page import Card, ClassSection, Match, Side, write_comparison
+from vissum_jax.report.compare_page import Card, CardTile, ClassSection, Match, Side, write_comparison
 
 HOSTILE = "<script>alert('x')</script>"
 SIDES = (Side("net<b>", HOSTILE, "compact"), Side("other", "runs/other", "paper"))
@@ -28,7 +28,7 @@ class Page(HTMLParser):
 
 def card(number, count=2):
     name = f'{HOSTILE}"><img onerror=alert(1)>'
-    tiles = [(f"{name}{row}.jpg", np.full((8, 6, 3), 40 * row, np.uint8)) for row in range(count)]
+    tiles = [CardTile(f"{name}{row}.jpg", np.full((8, 6, 3), 40 * row, np.uint8)) for row in range(count)]
     return Card(number=number, members=9, tiles=tiles)
 
 
@@ -111,3 +111,24 @@ def test_two_runs_of_one_network_are_told_apart_by_their_folders(tmp_path):
 def test_a_single_class_needs_no_contents(tmp_path):
     write_comparison(tmp_path, SIDES, [section()])
     assert "contents" not in (tmp_path / "index.html").read_text()
+
+
+def test_summaries_and_photographs_lead_to_the_reports_of_their_runs(tmp_path):
+    tile = CardTile("a.jpg", np.zeros((8, 6, 3), np.uint8), "../a/classes/3/photograph-7.html")
+    linked = Card(number=2, members=4, tiles=[tile], page="../a/classes/3/index.html#summary-2")
+    sides = (Side("net", "a", "compact", "../a"), Side("other", "b", "compact"))
+    write_comparison(tmp_path, sides, [section(only=([linked], [card(1)]), matched=[])])
+    links = Page((tmp_path / "index.html").read_text()).links
+    assert {"../a/index.html", "../a/classes/3/photograph-7.html", "../a/classes/3/index.html#summary-2"} <= set(links)
+    assert "classes/0/b-1-0.jpg" in links, "without a report a picture leads to itself"
+    assert not any(link.startswith("/") for link in links)
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png"])
+def test_each_class_with_summaries_has_a_figure_if_it_is_asked_for(tmp_path, kind):
+    empty = section("none", only=([], []), matched=[])
+    write_comparison(tmp_path, SIDES, [section(HOSTILE), empty], figures=kind)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob(f"*.{kind}")] == [
+        f"classes/0/figure.{kind}"
+    ]
+    assert f"classes/0/figure.{kind}" in Page((tmp_path / "index.html").read_text()).links

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -22,12 +22,14 @@ def compare(
     /,
     *,
     out: Annotated[Path | None, optional("DIR")] = None,
+    figures: Annotated[Literal["pdf", "png"] | None, optional("pdf|png")] = None,
     json: Flag = False,
 ) -> int:
     """Compare the summaries of two networks on the same photographs.
 
     Summaries of both are matched by the overlap of their boxes; those that only one network has come first. Writes a
-    page with both side by side, and compare.json.
+    page with both side by side, and compare.json. The page leads to the reports of both runs where these are; the next
+    report of RUN_A leads to the page.
 
     For instance:
       vissum compare runs/googlenet runs/squeezenet
@@ -37,13 +39,14 @@ def compare(
         run_a: Folder of a finished run.
         run_b: Folder of a finished run of another network (or configuration) on the same photographs.
         out: Folder of the page; RUN_A/evaluation/compare-RUN_B by default.
+        figures: Write a figure for papers of each class, too, in this format, as DIR/classes/N/figure.*.
         json: Print one JSON object instead of a table.
     """
     began = time.perf_counter()
     with user_mistakes():
         from vissum_jax.pipeline.compare import compare_runs, plan_compare
 
-        plan = plan_compare(run_a, run_b, out=out)
+        plan = plan_compare(run_a, run_b, out=out, figures=figures)
     with running():
         values = compare_runs(plan, make_progress())
     page = str(plan.out / "index.html")

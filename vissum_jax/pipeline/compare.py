@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -15,13 +17,14 @@ from vissum_jax.pipeline.finished import FinishedClass, open_finished
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.run import Run, open_run
 from vissum_jax.pipeline.stages import read_class
-from vissum_jax.report.compare_page import Card, ClassSection, Match, Side, write_comparison
+from vissum_jax.report.compare_page import Card, CardTile, ClassSection, Match, Side, write_comparison
+from vissum_jax.report.evaluation import COMPARE_PREFIX, COMPARE_VALUES, FOLDER
+from vissum_jax.report.figures import Format
 from vissum_jax.report.pictures import PictureStyle, enlarged, summary_picture
 from vissum_jax.report.site import MARKER
 from vissum_jax.runs.folder import check_place, whole_folder
 from vissum_jax.types import HAS_MASK, Crop, Summary
 
-COMPARE_VALUES = "compare.json"
 _WHAT = "a report"
 
 
@@ -68,6 +71,7 @@ class ComparePlan:
         classes: Names of the classes of which they share photographs.
         out: Folder of the page.
         config: Constants.
+        figures: Format of a figure for papers of each class, or None for none.
     """
 
     runs: tuple[Run, Run]
@@ -75,10 +79,16 @@ class ComparePlan:
     classes: tuple[str, ...]
     out: Path
     config: CompareConfig
+    figures: Format | None = None
 
 
 def plan_compare(
-    first: Path, second: Path, *, out: Path | None = None, config: CompareConfig | None = None
+    first: Path,
+    second: Path,
+    *,
+    out: Path | None = None,
+    config: CompareConfig | None = None,
+    figures: Format | None = None,
 ) -> ComparePlan:
     """Open two runs and see what they have in common.
 
@@ -87,6 +97,7 @@ def plan_compare(
         second: Another.
         out: Folder of the page; ``FIRST/evaluation/compare-SECOND`` by default.
         config: Constants.
+        figures: Format of a figure for papers of each class, or None for none.
 
     Raises:
         FileNotFoundError: If there is no such run.
@@ -94,7 +105,7 @@ def plan_compare(
     """
     if first.resolve() == second.resolve():
         raise ValueError(f"{str(first)!r} is compared with itself; name two runs.")
-    place = first / "evaluation" / f"compare-{second.resolve().name}" if out is None else out
+    place = first / FOLDER / f"{COMPARE_PREFIX}{second.resolve().name}" if out is None else out
     check_place(place, MARKER, _WHAT)
     finished = [open_finished(folder) for folder in (first, second)]
     runs = open_run(first), open_run(second)  # says what is wrong with a run that another version made
@@ -111,6 +122,7 @@ def plan_compare(
         classes=classes,
         out=place,
         config=config or CompareConfig(),
+        figures=figures,
     )
 
 
@@ -126,7 +138,10 @@ def compare_runs(plan: ComparePlan, progress: Progress) -> dict[str, Any]:
     Returns:
         Plain values, as ``compare.json`` holds them.
     """
-    sides = tuple(Side(run.classifier.spec.name, str(run.folder), run.config.preset) for run in plan.runs)
+    sides = tuple(
+        Side(run.classifier.spec.name, str(run.folder), run.config.preset, _report_seen_from(plan.out, run))
+        for run in plan.runs
+    )
     classes: list[dict[str, Any]] = []
 
     def sections() -> Iterator[ClassSection]:
@@ -141,15 +156,29 @@ def compare_runs(plan: ComparePlan, progress: Progress) -> dict[str, Any]:
         progress.finish()
 
     with whole_folder(plan.out, MARKER, _WHAT) as folder:
-        write_comparison(folder, (sides[0], sides[1]), sections())
+        write_comparison(folder, (sides[0], sides[1]), sections(), figures=plan.figures)
         values = {
-            "runs": [{"run": side.run, "model": side.model, "preset": side.preset} for side in sides],
+            "runs": [
+                {
+                    "run": side.run,
+                    "model": side.model,
+                    "preset": side.preset,
+                    "fingerprint": run.manifest.fingerprint,
+                }
+                for side, run in zip(sides, plan.runs, strict=True)
+            ],
             "least_similarity": plan.config.least,
             "classes": classes,
             "classes_of_one_run": [sorted(set(found) - set(plan.classes)) for found in plan.found],
         }
         (folder / COMPARE_VALUES).write_text(json.dumps(values, indent=1, allow_nan=False), encoding="utf-8")
     return values
+
+
+def _report_seen_from(out: Path, run: Run) -> str:
+    """Address of a run's report as links of the page have it; empty where there is none."""
+    report = run.folder / "report"
+    return quote(os.path.relpath(report.resolve(), out.resolve())) if (report / "index.html").is_file() else ""
 
 
 def _seen(found: FinishedClass) -> _Seen:
@@ -217,7 +246,10 @@ def _section(
     pairs: Sequence[tuple[int, int, Overlap]],
 ) -> ClassSection:
     """A class as the page shows it."""
-    draw = [_Drawer(run, own, plan.config) for run, own in zip(plan.runs, seen, strict=True)]
+    draw = [
+        _Drawer(run, own, plan.config, _report_seen_from(plan.out, run))
+        for run, own in zip(plan.runs, seen, strict=True)
+    ]
     only = []
     for side, listed in enumerate(values["only"]):
         numbers = {entry["summary"] for entry in listed}
@@ -240,8 +272,11 @@ def _section(
 class _Drawer:
     """Draws summaries of one class of one run; its photographs are read once."""
 
-    def __init__(self, run: Run, seen: _Seen, config: CompareConfig) -> None:
+    def __init__(self, run: Run, seen: _Seen, config: CompareConfig, address: str) -> None:
         self._seen, self._config = seen, config
+        self._pages = f"classes/{seen.found.class_index}"
+        self._report = run.folder / "report"
+        self._address = address
         _, self._images, self._masks = read_class(run, seen.found.rows, seen.found.class_index)
 
     def card(self, row: int, first: set[str]) -> Card:
@@ -255,5 +290,11 @@ class _Drawer:
             image, salient = self._images[member.image], self._masks.salient[member.image]
             factor = max(1, -(-self._config.picture_side // min(salient.shape)))
             picture = summary_picture(*enlarged(image, salient, member.box, factor), PictureStyle())
-            tiles.append((names[rank], picture))
-        return Card(number=summary.number + 1, members=len(names), tiles=tiles)
+            tiles.append(CardTile(names[rank], picture, self._link(f"photograph-{member.image}.html")))
+        number = summary.number + 1
+        return Card(number, len(names), tiles, self._link("index.html", f"#summary-{number}"))
+
+    def _link(self, page: str, place: str = "") -> str:
+        """Address of a page of the class in the run's report; empty where there is no such page."""
+        there = self._address and (self._report / self._pages / page).is_file()
+        return f"{self._address}/{self._pages}/{page}{place}" if there else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,26 +11,39 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vissum_jax.report.environment import make_environment
+from vissum_jax.report.figures import Format, Row, montage
+from vissum_jax.report.folder import SiteFolder
 from vissum_jax.report.jpeg import encode_jpeg
+from vissum_jax.report.text import plural, readable
 
 _STATIC = ("report.css", "report.js", "compare.css")
 _JPEG_QUALITY = 85
 
 
 class Side(NamedTuple):
-    """One of the two runs."""
+    """One of the two runs; `report` is the address of its report's folder, seen from the page, or empty."""
 
     model: str
     run: str
     preset: str
+    report: str = ""
+
+
+class CardTile(NamedTuple):
+    """A photograph of a summary: its name, its picture, and the address of its own page, empty where it has none."""
+
+    name: str
+    picture: UInt8[np.ndarray, "h w 3"]
+    page: str = ""
 
 
 class Card(NamedTuple):
-    """A summary: its number as pages count, its members, and pictures of some of them with their names."""
+    """A summary: its number as pages count, its members, pictures of some, and its address in the run's report."""
 
     number: int
     members: int
-    tiles: Sequence[tuple[str, UInt8[np.ndarray, "h w 3"]]]
+    tiles: Sequence[CardTile]
+    page: str = ""
 
 
 class Match(NamedTuple):
@@ -63,46 +75,65 @@ class ClassSection:
     matched: Sequence[Match]
 
 
-def write_comparison(folder: Path, sides: tuple[Side, Side], sections: Iterable[ClassSection]) -> Path:
+def write_comparison(
+    root: Path, sides: tuple[Side, Side], sections: Iterable[ClassSection], *, figures: Format | None = None
+) -> Path:
     """Write the page and its pictures into an empty folder.
 
     Args:
-        folder: Where.
+        root: Where.
         sides: The two runs.
         sections: Classes, which may come from a generator, one at a time.
+        figures: Format of a figure for papers of each class (VS figure 5), or None for none.
 
     Returns:
         The page, `index.html`.
     """
-    (folder / "static").mkdir()
-    for name in _STATIC:
-        source = resources.files("vissum_jax.report") / "static" / name
-        (folder / "static" / name).write_bytes(source.read_bytes())
-    views = [_view(section, folder, number) for number, section in enumerate(sections)]
-    html = make_environment().get_template("compare.html").render(sides=sides, classes=views, root="")
-    # Names from a file system may hold halves of characters, which UTF-8 cannot write.
-    (folder / "index.html").write_bytes(html.encode("utf-8", "backslashreplace"))
-    return folder / "index.html"
+    site = SiteFolder(root)
+    site.write_static(_STATIC)
+    same = sides[0].model == sides[1].model
+    names = [f"{side.model} ({side.run})" if same else side.model for side in sides]
+    views = [_view(section, site, number, names, figures) for number, section in enumerate(sections)]
+    html = make_environment().get_template("compare.html").render(sides=sides, names=names, classes=views, root="")
+    site.write_page("index.html", html)
+    return root / "index.html"
 
 
-def _view(section: ClassSection, root: Path, number: int) -> dict:
+def _view(section: ClassSection, site: SiteFolder, number: int, names: Sequence[str], figures: Format | None) -> dict:
     """A class as the template sees it; its pictures are written."""
     # Names come from outside; addresses are made of numbers only.
     folder = f"classes/{number}"
-    (root / folder).mkdir(parents=True)
 
     def card(side: int, shown: Card) -> dict:
         tiles = []
-        for row, (name, picture) in enumerate(shown.tiles):
+        for row, tile in enumerate(shown.tiles):
             file = f"{folder}/{'ab'[side]}-{shown.number}-{row}.jpg"
-            (root / file).write_bytes(encode_jpeg(picture, _JPEG_QUALITY))
-            height, width = picture.shape[:2]
-            tiles.append({"file": file, "name": name, "height": height, "width": width})
-        return {"number": shown.number, "members": shown.members, "tiles": tiles}
+            site.write(file, encode_jpeg(tile.picture, _JPEG_QUALITY))
+            height, width = tile.picture.shape[:2]
+            tiles.append({"file": file, "page": tile.page or file, "name": tile.name, "height": height, "width": width})
+        return {"number": shown.number, "members": shown.members, "page": shown.page, "tiles": tiles}
 
+    rows = [
+        *(_row(f"Only {name}", one) for name, cards in zip(names, section.only, strict=True) for one in cards),
+        *(
+            _row(f"Both: {name}", one)
+            for match in section.matched
+            for name, one in zip(names, (match.first, match.second), strict=True)
+        ),
+    ]
+    figure = f"{folder}/figure.{figures}" if figures is not None and rows else ""
+    if figures is not None and rows:
+        site.write(figure, montage(readable(section.name), rows, figures))
     return {
         "id": f"class-{number}",
         "section": section,
+        "figure": figure,
         "only": [[card(side, shown) for shown in cards] for side, cards in enumerate(section.only)],
         "matched": [(match, card(0, match.first), card(1, match.second)) for match in section.matched],
     }
+
+
+def _row(whose: str, card: Card) -> Row:
+    """A summary in a figure."""
+    label = [whose, f"summary {card.number}", plural(card.members, "photograph")]
+    return Row(label, [tile.picture for tile in card.tiles])
