@@ -47,7 +47,7 @@ def running() -> Iterator[None]:
         yield
     except (ChangedError, NotReadyError) as error:
         stop(f"error: {error}", BAD_USAGE)
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         stop(f"stopped: {error}; {_RESUMABLE}", FAILED)
     except KeyboardInterrupt:
         stop(f"interrupted; {_RESUMABLE}", INTERRUPTED)

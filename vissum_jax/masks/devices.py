@@ -20,7 +20,7 @@ class Devices:
     on the number of devices, but for rounding between one (where XLA compiles another program) and several.
     """
 
-    def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:
+    def __init__(self, devices: Sequence[jax.Device] | None = None) -> None:  # pyright: ignore[reportInvalidTypeForm]
         """Take devices; all local ones by default."""
         self.devices = tuple(jax.local_devices() if devices is None else devices)
         mesh = Mesh(np.array(self.devices), (_ROWS,))

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from vissum_jax.masks.batch_size import device_memory, largest_batch
 from vissum_jax.masks.config import CompactConfig, MaskConfig, PhasedConfig
 from vissum_jax.masks.devices import Devices
 from vissum_jax.masks.slots import solve_in_slots
@@ -67,6 +68,43 @@ def _solve_in_batches(
         yield rows, Solution(*(values[: len(rows)] for values in solution))
 
 
+def _solve(
+    classifier: Classifier,
+    images: UInt8[np.ndarray, "n h w 3"],
+    class_index: Int[np.ndarray, " n"],
+    config: MaskConfig,
+    devices: Devices,
+    *,
+    batch_size: int,
+) -> Iterator[tuple[Int[np.ndarray, " k"], Solution]]:
+    """Images that are done, and their solutions, by what suits the preset."""
+    with device_memory(batch_size):
+        if isinstance(config, CompactConfig):
+            yield from solve_in_slots(classifier, images, class_index, config, devices, batch_size=batch_size)
+        else:
+            yield from _solve_in_batches(classifier, images, class_index, config, devices, batch_size=batch_size)
+
+
+def largest_search(classifier: Classifier, config: MaskConfig, *, largest: int, devices: Devices | None = None) -> int:
+    """The most images that can be searched at once on each device, up to `largest`; tried on blank ones.
+
+    What is compiled for the trial is what `extract` runs.
+
+    Raises:
+        DeviceMemoryError: Not even a single image fits.
+    """
+    devices = devices or Devices()
+    network, spec = devices.copy(classifier), classifier.spec
+
+    def attempt(size: int) -> None:
+        count = size * len(devices)
+        blank = np.zeros((count, spec.input_height, spec.input_width, 3), np.uint8)
+        for _ in _solve(network, blank, np.zeros(count, int), config, devices, batch_size=size):
+            pass
+
+    return largest_batch(attempt, largest)
+
+
 def extract(
     classifier: Classifier,
     images: UInt8[np.ndarray, "n h w 3"],
@@ -99,6 +137,7 @@ def extract(
 
     Raises:
         ValueError: If the images do not fit the network, or a class is none of its.
+        DeviceMemoryError: If a batch does not fit the device's memory.
     """
     check_images(images, classifier)
     count, height, width, _ = images.shape
@@ -148,9 +187,7 @@ def extract(
         "passes": np.zeros(count, np.int32),
         **{name: np.full(count, np.nan, np.float32) for name in (*_SCORES, "area")},
     }
-    search = solve_in_slots if isinstance(config, CompactConfig) else _solve_in_batches
-    # What is searched is copied once: an image waits its turn on the host.
-    for done, solution in search(network, images[todo], wanted[todo], config, devices, batch_size=batch_size):
+    for done, solution in _solve(network, images[todo], wanted[todo], config, devices, batch_size=batch_size):
         rows = todo[done]
         for name, values in solution._asdict().items():
             found[name][rows] = values

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from vissum_jax.masks.config import MaskConfig
 from vissum_jax.masks.config import preset as preset_named
-from vissum_jax.masks.extract import check_images, extract
+from vissum_jax.masks.extract import check_images, extract, largest_search
 from vissum_jax.matching import match_class
 from vissum_jax.pipeline.feature_maps import feature_maps
 from vissum_jax.pipeline.importance import rank_by_importance
@@ -26,11 +26,19 @@ from vissum_jax.types import Classifier, ClassSummaries, ClusterDiagnostics, Mas
 
 _BATCH_ON_CPU = 8
 _BATCH_ON_ACCELERATOR = 64
+_LARGEST_SEARCH = 256  # where trials begin
 
 
 def default_batch_size() -> int:
-    """Images searched at once: enough to fill the device."""
+    """Images that a network looks at at once: enough to fill the device."""
     return _BATCH_ON_CPU if jax.default_backend() == "cpu" else _BATCH_ON_ACCELERATOR
+
+
+def search_batch_size(classifier: Classifier, config: MaskConfig) -> int:
+    """Images searched at once on each device: on an accelerator the most that fit its memory, found by trial."""
+    if jax.default_backend() == "cpu":
+        return _BATCH_ON_CPU
+    return largest_search(classifier, config, largest=_LARGEST_SEARCH)
 
 
 def count_regions(salient: Bool[np.ndarray, "h w"]) -> int:
@@ -57,7 +65,7 @@ def extract_masks(
         class_index: Class explained of each image, or one for all; None for the network's own answer.
         preset: ``compact``, ``paper``, ``authors`` or ``iebb``.
         config: A configuration of your own in place of a preset.
-        batch_size: Images searched at once; None for what suits the device.
+        batch_size: Images searched at once on each device; None for what suits it.
         keep_mispredicted: Whether images that the network answers wrongly are explained too.
         progress: Shows the progress.
 
@@ -65,14 +73,15 @@ def extract_masks(
         ValueError: If the images do not fit the network, or the preset or a class is unknown.
     """
     progress = progress or Silent()
+    config = config or preset_named(preset)
     wanted = None if class_index is None else np.broadcast_to(np.asarray(class_index), (len(images),))
     progress.start("masks", len(images))
     masks = extract(
         classifier,
         images,
         wanted,
-        config or preset_named(preset),
-        batch_size=default_batch_size() if batch_size is None else batch_size,
+        config,
+        batch_size=search_batch_size(classifier, config) if batch_size is None else batch_size,
         count_regions=count_regions,
         skip_mispredicted=not keep_mispredicted,
         progress=progress.advance,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from vissum_jax.pipeline.memory import search_batch_size
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.run import Run
 from vissum_jax.pipeline.stages import FAILED, describe_masks, find_masks
@@ -42,7 +43,7 @@ def retry_stage(
     Args:
         run: The run; parts that are not done are passed over.
         progress: Shows the progress.
-        batch_size: Images searched at once; None for what suits the device.
+        batch_size: Images searched at once on each device; None for what suits it.
         stop: Asked before each part whether to leave the rest.
     """
     todo = {
@@ -50,6 +51,7 @@ def retry_stage(
         for number in range(len(run.manifest.shards))
         if run.masks.done(number) and (failed := _failed(run.masks.read(number)))
     }
+    size = batch_size or (search_batch_size(run.classifier, run.config.masks) if todo else 1)
     tried = recovered = 0
     classes: set[int] = set()
     progress.start("retry", sum(map(len, todo.values())))
@@ -61,9 +63,7 @@ def retry_stage(
                 before = run.masks.read(number)
                 rows = _failed(before)  # once more, now that nobody else changes them
                 start, _ = run.manifest.shards[number]
-                found = find_masks(
-                    run, [run.source.entries[start + row] for row in rows], progress, batch_size=batch_size
-                )
+                found = find_masks(run, [run.source.entries[start + row] for row in rows], progress, batch_size=size)
                 still = set(_failed(found))
                 gained = {found["class_index"][row].as_py() for row in range(len(rows)) if row not in still}
                 tried, recovered = tried + len(rows), recovered + len(rows) - len(still)

@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,16 @@ from jaxtyping import UInt8
 
 from vissum_jax.data import Decoded, ImageEntry, UnreadableImage
 from vissum_jax.masks.extract import extract
-from vissum_jax.pipeline.memory import count_regions, default_batch_size, summarize_images
+from vissum_jax.pipeline.memory import count_regions, search_batch_size, summarize_images
 from vissum_jax.pipeline.perturbed import perturbed_pictures
 from vissum_jax.pipeline.preflight import LabelCheck, require_fitting_labels
 from vissum_jax.pipeline.progress import Progress
+from vissum_jax.pipeline.read_ahead import ReadAhead
 from vissum_jax.pipeline.run import NotReadyError, Run
 from vissum_jax.report import ClassReport, ReportConfig, ReportWriter, RunFacts
 from vissum_jax.report.evaluation import read_comparisons, read_evaluations
 from vissum_jax.runs.engine import Tally, finish_parts, never
-from vissum_jax.runs.leases import LeaseConfig, Leases
+from vissum_jax.runs.leases import LeaseConfig, Leases, holder
 from vissum_jax.runs.rows import mask_batch, mask_table, summary_table
 from vissum_jax.runs.store import LocalFolder
 from vissum_jax.study.tags import read_tags
@@ -125,17 +127,34 @@ def preflight(run: Run) -> LabelCheck | None:
     return check
 
 
+Photographs = tuple[UInt8[np.ndarray, "n h w 3"], list[Decoded | UnreadableImage]]
+"""Photographs as decoded, black where one is unreadable, and what came of each."""
+
+
 def find_masks(
-    run: Run, entries: Sequence[ImageEntry], progress: Progress, *, batch_size: int | None = None
+    run: Run,
+    entries: Sequence[ImageEntry],
+    progress: Progress,
+    *,
+    batch_size: int,
+    photographs: Photographs | None = None,
 ) -> pa.Table:
-    """Mask rows of some of a run's photographs."""
-    images, decoded = _read(run, entries)
+    """Mask rows of some of a run's photographs.
+
+    Args:
+        run: The run.
+        entries: The photographs.
+        progress: Shows the progress.
+        batch_size: Images searched at once on each device.
+        photographs: What was read of them before.
+    """
+    images, decoded = photographs or _read(run, entries)
     masks = extract(
         run.classifier,
         images,
         np.array([entry.class_index for entry in entries]),
         run.config.masks,
-        batch_size=default_batch_size() if batch_size is None else batch_size,
+        batch_size=batch_size,
         count_regions=count_regions,
         skip_mispredicted=not run.config.keep_mispredicted,
         unreadable={row: str(result) for row, result in enumerate(decoded) if isinstance(result, UnreadableImage)},
@@ -166,26 +185,39 @@ def mask_stage(
     Args:
         run: The run.
         progress: Shows the progress.
-        batch_size: Images searched at once; None for what suits the device.
+        batch_size: Images searched at once on each device; None for what suits it.
         stop: Asked before each part whether to leave the rest.
     """
-    shards = run.manifest.shards
+    shards, masks = run.manifest.shards, run.masks
+
+    @cache  # found by trial, but not where nothing is left to do
+    def size() -> int:
+        return search_batch_size(run.classifier, run.config.masks) if batch_size is None else batch_size
+
+    def entries(number: int) -> Sequence[ImageEntry]:
+        return run.source.entries[slice(*shards[number])]
 
     def on_done(number: int) -> None:
-        start, end = shards[number]
-        progress.advance(end - start)
+        progress.advance(len(entries(number)))
+
+    def following(number: int) -> int | None:
+        left = (later for later in range(number + 1, len(shards)) if not masks.done(later))
+        return next((later for later in left if holder(masks.storage, masks.name(later)) is None), None)
 
     progress.start("masks", len(run.manifest.entries))
-    tally = finish_parts(
-        "masks",
-        run.masks,
-        range(len(shards)),
-        lambda number: find_masks(run, run.source.entries[slice(*shards[number])], progress, batch_size=batch_size),
-        run.log,
-        describe=describe_masks,
-        on_done=on_done,
-        stop=stop,
-    )
+    with ReadAhead(lambda number: _read(run, entries(number)), following) as photographs:
+        tally = finish_parts(
+            "masks",
+            masks,
+            range(len(shards)),
+            lambda number: find_masks(
+                run, entries(number), progress, batch_size=size(), photographs=photographs(number)
+            ),
+            run.log,
+            describe=describe_masks,
+            on_done=on_done,
+            stop=stop,
+        )
     progress.finish()
     return tally
 
