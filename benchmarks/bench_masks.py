@@ -34,9 +34,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.bench_models import find_peer
 from benchmarks.measuring import Step, alternate, compared, environment, show
 from benchmarks.peers import torch_masks
+from benchmarks.steps import bare_descent, shortened
 from vissum_jax.masks import compact, phased
 from vissum_jax.masks.config import PRESETS, CompactConfig, PhasedConfig
-from vissum_jax.masks.score import log_probability
 from vissum_jax.masks.solve import predict, solve
 from vissum_jax.models import ARCHITECTURES, load_classifier
 from vissum_jax.types import Classifier
@@ -45,35 +45,10 @@ BATCH = 8
 ROUNDS, QUICK_ROUNDS = 7, 3
 ITERATIONS, QUICK_ITERATIONS = 12, 6
 """Of a measured loop: long enough that what happens once an image does not count."""
-RATE = 1e-6  # small: where the bare network's descent goes does not matter
 TOLERANCE = 1e-2
 """Mean difference of masks after one iteration a phase. Adam's first steps go by the sign of the gradient: where units
 of the network are nearly zero rounding decides it, and from step to step more pixels part. (The tests compare twenty
 steps with an oracle in double precision.)"""
-
-
-def shortened(config: PhasedConfig, iterations: int) -> PhasedConfig:
-    """The preset with so many iterations in all, shared among its phases as they are."""
-    whole = phased.evaluations(config)
-    phases = tuple(
-        dataclasses.replace(phase, iterations=max(1, round(iterations * phase.iterations / whole)))
-        for phase in config.phases
-    )
-    return dataclasses.replace(config, phases=phases)
-
-
-def bare(classifier: Classifier, images: jax.Array, class_index: jax.Array, steps: int) -> Step:
-    """Value and gradient of the network alone, so many times, in one compiled loop."""
-
-    @jax.jit
-    def descend(classifier, images, class_index):
-        def body(_, images):
-            gradient = jax.grad(lambda x: jnp.sum(log_probability(classifier, x, class_index)))(images)
-            return images - RATE * gradient
-
-        return jax.lax.fori_loop(0, steps, body, images)
-
-    return lambda: jax.block_until_ready(descend(classifier, images, class_index))
 
 
 def mask_steps(
@@ -102,7 +77,11 @@ def overheads(classifier: Classifier, images: np.ndarray, iterations: int, round
     """A step of every preset beside the bare network's."""
     x = jnp.asarray(images)
     class_index = jnp.zeros(len(x), jnp.int32)
-    floor = bare(classifier, x, class_index, iterations)
+    descend = jax.jit(bare_descent(iterations))
+
+    def floor() -> object:
+        return jax.block_until_ready(descend(classifier, x, class_index))
+
     rows = []
     for name in PRESETS:
         step, evaluations = mask_steps(name, classifier, x, class_index, iterations)
