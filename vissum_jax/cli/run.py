@@ -50,7 +50,8 @@ def run(
     what it is at; then it says what is left and exits with 0. Every figure behind the report is in RUN as Parquet.
 
     Args:
-        images: Folder of class folders, named by class name, WordNet id or index, or by a labels.csv beside them.
+        images: Folder of class folders, named by class name, WordNet id or index, or by a labels.csv beside them;
+            or tfds:NAME/SPLIT, or webdataset:PATTERN of tar files.
         out: Folder of the run; it is made, or continued.
         model: Name of the network, or package.module:function.
         weights: Weight file of the network; by default that of an installed package, or the official one, which
@@ -58,7 +59,7 @@ def run(
         class_names: Names of the network's classes, if the weight file holds none: one a line, or JSON.
         precision: Number type of the network: float32 (default) or bfloat16 (faster on GPU and TPU).
         preset: How masks are found: compact (default), paper, authors or iebb.
-        classes: Class folders to take, separated by commas: names, WordNet ids or indices. All by default.
+        classes: Class folders or labels to take, separated by commas: names, WordNet ids or indices. All by default.
         limit: Most images of a class.
         batch_size: Images searched at once; by default what suits the device.
         shard_size: Images of a part of the masks, 64 by default: so many are computed again at most after a crash.

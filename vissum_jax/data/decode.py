@@ -19,6 +19,7 @@ from PIL import ExifTags, Image
 
 from vissum_jax.types import ClassifierSpec, Crop
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 # Only formats that carry photographs: every further parser is a further way in for a hostile file.
@@ -127,12 +128,35 @@ def decode_batch(
     return in_threads(lambda path: _decode(read_file(path, limits, within), spec, limits), paths, workers=workers)
 
 
-def in_threads(read: Callable[[Path], T], paths: Sequence[Path], *, workers: int) -> list[T | UnreadableImage]:
-    """Decode files in threads, in order; where one is unreadable, the reason."""
+def decode_bytes(
+    files: Sequence[bytes | UnreadableImage], spec: ClassifierSpec, *, workers: int, limits: DecodeLimits
+) -> list[Decoded | UnreadableImage]:
+    """Decode files that were read already, or not, see `decode_batch`."""
 
-    def work(path: Path) -> T | UnreadableImage:
+    def work(data: bytes | UnreadableImage) -> Decoded:
+        return _decode(checked(data, limits), spec, limits)
+
+    return in_threads(work, files, workers=workers)
+
+
+def checked(data: bytes | UnreadableImage, limits: DecodeLimits) -> bytes:
+    """A file that was read, if it is there and of a size that is decoded.
+
+    Raises:
+        UnreadableImage: It is not.
+    """
+    if isinstance(data, UnreadableImage):
+        raise data
+    _check_size(len(data), limits)
+    return data
+
+
+def in_threads(read: Callable[[S], T], files: Sequence[S], *, workers: int) -> list[T | UnreadableImage]:
+    """Read files in threads, in order; where one is unreadable, the reason."""
+
+    def work(file: S) -> T | UnreadableImage:
         try:
-            return read(path)
+            return read(file)
         except UnreadableImage as reason:
             return reason
 
@@ -141,7 +165,7 @@ def in_threads(read: Callable[[Path], T], paths: Sequence[Path], *, workers: int
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         with ThreadPoolExecutor(max_workers=workers) as pool:
-            return list(pool.map(work, paths))
+            return list(pool.map(work, files))
 
 
 def crop_of(width: int, height: int, spec: ClassifierSpec) -> Crop:
@@ -171,16 +195,20 @@ def read_file(path: Path, limits: DecodeLimits, within: Path | None) -> bytes:
             raise UnreadableImage("a link to a folder is not followed")
         if not stat.S_ISREG(facts.st_mode):
             raise UnreadableImage("not a regular file")
-        if facts.st_size == 0:
-            raise UnreadableImage("the file is empty")
-        if facts.st_size > limits.max_bytes:
-            raise UnreadableImage(f"the file has {facts.st_size} bytes; at most {limits.max_bytes} are read")
+        _check_size(facts.st_size, limits)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise UnreadableImage("no such file (deleted, a dead link, or a name that is not UTF-8)") from error
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "a loop of links"
         raise UnreadableImage(f"the file cannot be read: {reason}") from error
+
+
+def _check_size(size: int, limits: DecodeLimits) -> None:
+    if size == 0:
+        raise UnreadableImage("the file is empty")
+    if size > limits.max_bytes:
+        raise UnreadableImage(f"the file has {size} bytes; at most {limits.max_bytes} are read")
 
 
 def _decode(data: bytes, spec: ClassifierSpec, limits: DecodeLimits) -> Decoded:

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vissum_jax.data.decode import Decoded, DecodeLimits, UnreadableImage, decode_batch
-from vissum_jax.data.labels import (
-    LABELS_FILE,
-    LabelIndex,
-    UnknownLabelError,
-    normalise,
-    printable,
-    read_labels,
-)
+from vissum_jax.data.decode import Decoded, DecodeLimits, UnreadableImage, decode_batch, in_threads, read_file
+from vissum_jax.data.labels import LABELS_FILE, LabelIndex, UnknownLabelError, printable, read_labels
+from vissum_jax.data.source import ImageEntry, Listed, choose
 from vissum_jax.types import ClassifierSpec
 
 # Whatever claims to be a picture becomes a row, also kinds that will turn out unreadable: a folder of HEIC
@@ -26,43 +20,27 @@ EXTENSIONS = frozenset(
         *("tif", "tiff", "gif", "bmp", "ppm", "pgm", "pbm", "pnm"),
     )
 )
+_READERS = 8  # files read at once: reading waits for the disk, not for a core
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageEntry:
-    """One photograph, readable or not.
-
-    Attributes:
-        image: Path relative to the image folder, with forward slashes.
-        class_index: The class its folder stands for.
-        class_name: That class's name.
-    """
-
-    image: str
-    class_index: int
-    class_name: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FolderSource:
-    """A frozen list of photographs.
+class FolderSource(Listed):
+    """A frozen list of photographs in a folder.
 
     Attributes:
         root: The image folder.
-        entries: By class index, then by path.
     """
 
     root: Path
-    entries: tuple[ImageEntry, ...]
 
-    @property
-    def classes(self) -> dict[int, str]:
-        """Names of the classes present, by index."""
-        return {entry.class_index: entry.class_name for entry in self.entries}
+    def where(self, image: str) -> str:
+        """The path of a photograph."""
+        return str(self.root / image)
 
-    def of_class(self, class_index: int) -> tuple[ImageEntry, ...]:
-        """The photographs of one class."""
-        return tuple(entry for entry in self.entries if entry.class_index == class_index)
+    def fetch(self, images: Sequence[str], limits: DecodeLimits) -> list[bytes | UnreadableImage]:
+        """The bytes of some of the files, in order."""
+        paths = [self.root / image for image in images]
+        return in_threads(lambda path: read_file(path, limits, self.root), paths, workers=_READERS)
 
     def read(
         self,
@@ -117,11 +95,7 @@ def open_folder(
     folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not folders:
         raise ValueError(f"{str(root)!r} holds no class folders.")
-    chosen = (
-        _select(classes, folders, stated, labels)
-        if classes
-        else {folder: _class_of(folder, stated, labels) for folder in folders}
-    )
+    chosen = choose(classes, folders, lambda folder: _class_of(folder, stated, labels), labels, "class folder")
 
     by_class: dict[int, list[str]] = defaultdict(list)
     for folder, index in sorted(chosen.items()):
@@ -143,31 +117,6 @@ def _class_of(folder: str, stated: dict[str, int], labels: LabelIndex) -> int:
         return labels.resolve(folder)
     except UnknownLabelError as error:
         raise UnknownLabelError(f"Class folder: {error} ({LABELS_FILE} may say which class it is)") from error
-
-
-def _select(
-    classes: Sequence[str], folders: Sequence[str], stated: dict[str, int], labels: LabelIndex
-) -> dict[str, int]:
-    """The class of each folder that the selection names; other folders need not stand for any class."""
-    known: dict[str, int] = {}
-    for folder in folders:
-        try:
-            known[folder] = _class_of(folder, stated, labels)
-        except UnknownLabelError:
-            continue  # an error only where it is selected, below
-    chosen: dict[str, int] = {}
-    for wanted in classes:
-        exact = [folder for folder in folders if folder == wanted]
-        named = exact or [folder for folder in folders if normalise(folder) == normalise(wanted)]
-        if named:
-            chosen |= {folder: _class_of(folder, stated, labels) for folder in named}
-            continue
-        index = labels.resolve(wanted, suggest=folders)
-        of_class = [folder for folder, class_index in known.items() if class_index == index]
-        if not of_class:
-            raise ValueError(f"No class folder stands for {printable(wanted)!r} (class {index}, {labels.name(index)}).")
-        chosen |= dict.fromkeys(of_class, index)
-    return chosen
 
 
 def _pictures(root: Path, folder: str) -> list[str]:

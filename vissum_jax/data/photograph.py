@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +13,10 @@ from vissum_jax.data.decode import (
     FILTERS,
     DecodeLimits,
     UnreadableImage,
+    checked,
     crop_of,
     decode_upright,
     in_threads,
-    read_file,
 )
 from vissum_jax.types import ClassifierSpec
 
@@ -42,29 +41,23 @@ class Photograph(NamedTuple):
 
 
 def read_photographs(
-    paths: Sequence[Path],
-    spec: ClassifierSpec,
-    *,
-    workers: int,
-    limits: DecodeLimits | None = None,
-    within: Path | None = None,
+    files: Sequence[bytes | UnreadableImage], spec: ClassifierSpec, *, workers: int, limits: DecodeLimits | None = None
 ) -> list[Photograph | UnreadableImage]:
-    """Read whole photographs in threads, upright, in RGB, their short side `spec.resize_short_side` (antialiased).
+    """Decode whole photographs in threads, upright, in RGB, their short side `spec.resize_short_side` (antialiased).
 
     Args:
-        paths: Files.
+        files: What was read of each, see `ImageSource.fetch`.
         spec: Input geometry.
         workers: Threads.
         limits: What a file may ask for.
-        within: Folder that links must not lead out of.
 
     Returns:
-        For each path, in order, the photograph or why there is none.
+        For each file, in order, the photograph or why there is none.
     """
     limits = limits or DecodeLimits()
 
-    def read(path: Path) -> Photograph:
-        data = read_file(path, limits, within)
+    def read(file: bytes | UnreadableImage) -> Photograph:
+        data = checked(file, limits)
         upright = decode_upright(data, limits)
         width, height = upright.size
         if max(width, height) > MAX_ELONGATION * min(width, height):
@@ -74,4 +67,4 @@ def read_photographs(
         pixels = np.asarray(upright.resize(size, FILTERS[spec.interpolation]))
         return Photograph(pixels, width, height, hashlib.sha256(data).hexdigest())
 
-    return in_threads(read, paths, workers=workers)
+    return in_threads(read, files, workers=workers)

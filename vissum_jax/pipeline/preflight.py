@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Int, UInt8
 from scipy.stats import binomtest
 
-from vissum_jax.data import Decoded, FolderSource, ImageEntry
+from vissum_jax.data import Decoded, ImageEntry, ImageSource
 from vissum_jax.types import Classifier
 
 MOST_IMAGES = 64
@@ -70,7 +70,7 @@ class LabelCheck:
         return self.correct / self.images if self.images else None
 
 
-def check_labels(classifier: Classifier, source: FolderSource, *, most: int = MOST_IMAGES) -> LabelCheck:
+def check_labels(classifier: Classifier, source: ImageSource, *, most: int = MOST_IMAGES) -> LabelCheck:
     """Compare the network's answers with the labels of a few photographs, spread over the classes.
 
     The check fails where the upper end of top-1's 95 % interval (Wilson 1927) is below half the network's known
@@ -107,7 +107,7 @@ def check_labels(classifier: Classifier, source: FolderSource, *, most: int = MO
     return LabelCheck(len(labels), correct, known, reason)
 
 
-def require_fitting_labels(classifier: Classifier, source: FolderSource) -> LabelCheck:
+def require_fitting_labels(classifier: Classifier, source: ImageSource) -> LabelCheck:
     """`check_labels`, as an error where it fails.
 
     Raises:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vissum_jax._version import __version__
-from vissum_jax.data import FolderSource, open_folder
+from vissum_jax.data import ImageEntry, ImageSource, open_images
 from vissum_jax.models import load_classifier, read_class_names
 from vissum_jax.pipeline.feature_maps import matching_endpoint
 from vissum_jax.pipeline.memory import device_name
@@ -60,7 +60,7 @@ class Run:
     manifest: Manifest
     config: RunConfig
     classifier: Classifier
-    source: FolderSource
+    source: ImageSource
 
     @property
     def masks(self) -> PartStore:
@@ -125,7 +125,7 @@ def _resolved(config: RunConfig, classifier: Classifier) -> dict[str, Any]:
     return resolved
 
 
-def _manifest(config: RunConfig, classifier: Classifier, source: FolderSource, shard_size: int) -> Manifest:
+def _manifest(config: RunConfig, classifier: Classifier, source: ImageSource, shard_size: int) -> Manifest:
     resolved = _resolved(config, classifier)
     entries = tuple((entry.image, entry.class_index, entry.class_name) for entry in source.entries)
     spec = classifier.spec
@@ -177,7 +177,13 @@ def start_run(
         config.model, weights=config.weights, class_names=class_names, precision=config.precision
     )
     check(classifier)
-    source = open_folder(config.images, classifier.spec, classes=config.classes, limit=config.limit)
+    source = open_images(
+        config.images,
+        classifier.spec,
+        classes=config.classes,
+        limit=config.limit,
+        known=_known(folder, config, classifier),
+    )
     manifest = _manifest(config, classifier, source, shard_size or SHARD_SIZE)
     if not (folder / MANIFEST_FILE).exists():
         manifest.save(folder)
@@ -191,6 +197,20 @@ def start_run(
             f"go back to its settings: {'; '.join(changed)}."
         )
     return Run(folder, there, config, classifier, source)
+
+
+def _known(folder: Path, config: RunConfig, classifier: Classifier) -> tuple[ImageEntry, ...] | None:
+    """The photographs that the run in a folder lists, if it asks for the same ones; None otherwise."""
+    if not (folder / MANIFEST_FILE).exists():
+        return None
+    there = load_manifest(folder)
+    asked = {"images": config.images, "classes": list(config.classes), "limit": config.limit}
+    if any(there.request.get(name) != value for name, value in asked.items()):
+        return None
+    names = classifier.spec.class_names
+    if any(index >= len(names) or names[index] != name for index, name in there.classes.items()):
+        return None
+    return tuple(ImageEntry(image=image, class_index=index, class_name=name) for image, index, name in there.entries)
 
 
 def _may_hold_a_run(folder: Path) -> bool:

@@ -24,6 +24,7 @@ import pyarrow as pa
 from jaxtyping import Float, Int, UInt8
 
 from vissum_jax.data import ImageEntry, UnreadableImage
+from vissum_jax.data.decode import DecodeLimits
 from vissum_jax.data.photograph import Photograph, read_photographs
 from vissum_jax.deep_inside.saliency import SaliencyConfig, explain
 from vissum_jax.deep_inside.views import count_views, lay_back, look, views_of
@@ -216,8 +217,8 @@ def see(
     size = max(1, (batch_size or default_batch_size()) // views)
     for start in range(0, len(entries), size):
         batch = entries[start : start + size]
-        paths = [run.source.root / entry.image for entry in batch]
-        read = read_photographs(paths, classifier.spec, workers=os.cpu_count() or 1, within=run.source.root)
+        files = run.source.fetch([entry.image for entry in batch], DecodeLimits())
+        read = read_photographs(files, classifier.spec, workers=os.cpu_count() or 1)
         yield from _explain_batch(classifier, batch, read, config, top=top, with_label=with_label, size=size)
 
 
@@ -410,8 +411,7 @@ def photograph_of(run: Run, row: dict) -> UInt8[np.ndarray, "h w 3"]:
     Raises:
         ChangedError: If it is another one now.
     """
-    root = run.source.root
-    (read,) = read_photographs([root / row["image"]], run.classifier.spec, workers=1, within=root)
+    (read,) = read_photographs(run.source.fetch([row["image"]], DecodeLimits()), run.classifier.spec, workers=1)
     if isinstance(read, UnreadableImage) or read.content_hash != row["content_sha256"]:
         why = f" ({read})" if isinstance(read, UnreadableImage) else ""
         raise ChangedError(

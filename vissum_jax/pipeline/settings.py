@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vissum_jax.data import absolute_images
 from vissum_jax.masks.config import MaskConfig, preset
 from vissum_jax.matching.config import MatchingConfig
 from vissum_jax.proposals.config import ProposalConfig
@@ -58,7 +59,7 @@ class RunConfig:
     """Everything that decides a run's results.
 
     Attributes:
-        images: Folder of class folders.
+        images: Folder of class folders, ``tfds:NAME/SPLIT`` or ``webdataset:PATTERN``.
         model: Registry name of the network, or ``package.module:function``.
         weights: Weight file, or None for those that come with a package or are downloaded.
         class_names_file: File with the names of the network's classes, or None for the weight file's own.
@@ -87,7 +88,7 @@ class RunConfig:
             if not fits(getattr(self, name)):
                 raise ValueError(f"`{name}` must be {kind}, got {getattr(self, name)!r}.")
         object.__setattr__(self, "classes", tuple(self.classes))
-        object.__setattr__(self, "images", str(Path(self.images).expanduser().resolve()))
+        object.__setattr__(self, "images", absolute_images(self.images))
         for name in ("weights", "class_names_file"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(Path(getattr(self, name)).expanduser().resolve()))

@@ -138,7 +138,7 @@ def plan_specialize(
         of_weight, of_train = _held_out(of_train, hashes, config)
     rows = run.mask_rows()
     own = zip(rows["image"].to_pylist(), rows["content_sha256"].to_pylist(), strict=True)
-    used = [{str(run.source.root / image): content for image, content in own if content is not None}]
+    used = [{run.source.where(image): content for image, content in own if content is not None}]
     for sources in (of_train, of_weight, of_test):
         places = [source.root / entry.image for source in sources for entry in source.entries]
         used.append({str(place): hashes[place] for place in places})
