@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from vissum_jax.cli.bench import bench
 from vissum_jax.cli.class_model import class_model
 from vissum_jax.cli.compare import compare
 from vissum_jax.cli.data import data
@@ -44,6 +45,7 @@ COMMANDS = {
     "class-model": class_model,
     "localize": localize,
     "models": models,
+    "bench": bench,
     "data": data,
 }
 
