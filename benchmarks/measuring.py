@@ -89,12 +89,12 @@ class Program(NamedTuple):
     Attributes:
         step: Runs it and waits for the result.
         compile_seconds: What tracing, lowering and compiling took.
-        peak_bytes: Device memory of arguments, results and everything between.
+        peak_bytes: Device memory of arguments, results and everything between; None where XLA does not say.
     """
 
     step: Callable[[], Any]
     compile_seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
 
 
 def compiled(function: Callable[..., Any], *arguments: Any) -> Program:
@@ -102,9 +102,10 @@ def compiled(function: Callable[..., Any], *arguments: Any) -> Program:
     start = time.perf_counter()
     program = jax.jit(function).lower(*arguments).compile()
     seconds = time.perf_counter() - start
-    memory = program.memory_analysis()
-    parts = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
-    peak = sum(getattr(memory, part) for part in parts) - memory.alias_size_in_bytes
+    memory, peak = program.memory_analysis(), None
+    if memory is not None:
+        parts = (memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes)
+        peak = sum(parts) - memory.alias_size_in_bytes
     return Program(lambda: jax.block_until_ready(program(*arguments)), seconds, peak)
 
 
@@ -132,9 +133,9 @@ def _listen() -> list[float]:
     """Seconds of every compilation from the first call on; listeners cannot be taken off one by one."""
     heard: list[float] = []
 
-    def hear(event: str, seconds: float, **_: object) -> None:
+    def hear(event: str, duration_secs: float, **_: object) -> None:
         if event == _COMPILED:
-            heard.append(seconds)
+            heard.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(hear)
     return heard

@@ -10,7 +10,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "measured",
     "commit",
     "device",
