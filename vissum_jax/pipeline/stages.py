@@ -9,6 +9,7 @@ where it was. Any number of processes, on any hosts that see the folder, may wor
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -299,9 +300,14 @@ def _write_report(
     )
     writer = ReportWriter(run.folder / "report", facts, config=config)
     progress.start("report", len(classes))
-    for class_index in classes:
+
+    def read(class_index: int) -> ClassReport:
         found = class_report(run, rows, class_index)
-        writer.add_class(dataclasses.replace(found, perturbed=perturbed_pictures(found.images, found.masks)))
-        progress.advance(1)
+        return dataclasses.replace(found, perturbed=perturbed_pictures(found.images, found.masks))
+
+    with ReadAhead(read, dict(itertools.pairwise(classes)).get) as reports:
+        for class_index in classes:
+            writer.add_class(reports(class_index))
+            progress.advance(1)
     progress.finish()
     return writer.finish()

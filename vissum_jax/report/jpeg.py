@@ -22,7 +22,7 @@ def encode_jpeg(
         bytes_per_pixel: What the file may take; the quality is lowered until it does, as far as it goes.
     """
     chroma = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444 if fine else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420
-    pixels = np.ascontiguousarray(picture[..., ::-1])
+    pixels = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2BGR)
     most = np.inf if bytes_per_pixel is None else bytes_per_pixel * picture.shape[0] * picture.shape[1]
     while True:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, chroma]
