@@ -45,9 +45,11 @@ def random_classifier(name: str, precision: str = "float32") -> Classifier:
     return dataclasses.replace(whole, params=jax.tree.map(lambda array: jnp.asarray(array, precision), whole.params))
 
 
-@functools.cache
-def _in_single_precision(name: str) -> Classifier:
+def abstract_classifier(name: str, precision: str = "float32") -> Classifier:
+    """The same network without weights: their shapes and number type alone, to be traced and not to be run."""
     architecture = ARCHITECTURES[name]
+    network = make_network(architecture, num_classes=CLASSES)
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, precision), nested_params(network.layers))
     spec = ClassifierSpec(
         name=name,
         input_height=architecture.input_size,
@@ -56,6 +58,12 @@ def _in_single_precision(name: str) -> Classifier:
         class_names=tuple(f"class {number}" for number in range(CLASSES)),
         feature_endpoint=architecture.feature_endpoint,
     )
+    return Classifier(params=shapes, apply=network.apply, spec=spec)
+
+
+@functools.cache
+def _in_single_precision(name: str) -> Classifier:
+    architecture, abstract = ARCHITECTURES[name], abstract_classifier(name)
     network = make_network(architecture, num_classes=CLASSES)
     random = np.random.default_rng(0)
     # NumPy's, because JAX would compile a program for each of the many shapes.
@@ -67,7 +75,7 @@ def _in_single_precision(name: str) -> Classifier:
     # Without normalisation layers, variances double from block to block; the last layer takes it all back.
     deviation = float(jnp.std(network.apply(nested_params(layers), images).logits))
     layers[architecture.head]["kernel"] *= LOGITS_DEVIATION / deviation
-    return Classifier(params=jax.tree.map(jnp.asarray, nested_params(layers)), apply=network.apply, spec=spec)
+    return dataclasses.replace(abstract, params=jax.tree.map(jnp.asarray, nested_params(layers)))
 
 
 def _drawn(random: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.budget import Row
 from benchmarks.measuring import Compilations, Program, alternate, compared, compiled, rated, spread
 from benchmarks.operations import Peak, Work, network_work, roofline, work_of
-from benchmarks.random_networks import random_classifier, random_images
+from benchmarks.random_networks import abstract_classifier, random_classifier, random_images
 from benchmarks.steps import bare_descent, endless, forward_passes, shortened, with_gradient
 from vissum_jax.masks import phased
 from vissum_jax.masks.config import PRESETS, CompactConfig, PhasedConfig
@@ -258,7 +258,7 @@ def _products(left: jax.Array, right: jax.Array) -> jax.Array:
 
 def _per_image(name: str, precision: str, batch: int) -> Work:
     """What value and gradient must do for one of so many images."""
-    return network_work(random_classifier(name, precision), batch) * (1 / batch)
+    return network_work(abstract_classifier(name, precision), batch) * (1 / batch)
 
 
 def random_boxes(count: int, boxes: int, side: int) -> ProposalBatch:
