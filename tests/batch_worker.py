@@ -21,6 +21,7 @@ from vissum_jax.runs import store as store_module
 from vissum_jax.runs.engine import Tally, finish_parts
 from vissum_jax.runs.leases import Lease, LeaseConfig
 from vissum_jax.runs.log import EventLog
+from vissum_jax.runs.place import open_log, open_place
 from vissum_jax.runs.store import LocalFolder, PartStore
 
 CONFIG = LeaseConfig(heartbeat=0.1, expiry=5.0, poll=0.02)
@@ -50,19 +51,20 @@ def rows_of(number: int) -> pa.Table:
     return pa.table({"number": [number] * 40, "noise": [noise[100 * row : 100 * (row + 1)] for row in range(40)]})
 
 
-def finish(folder: Path, parts: int, seconds: float = 0.0, **options) -> Tally:
+def finish(folder: Path | str, parts: int, seconds: float = 0.0, **options) -> Tally:
     """Work on a stage until all of it is done."""
 
     def work(number: int) -> pa.Table:
         time.sleep(seconds)
         return rows_of(number)
 
+    storage = open_place(folder)
     return finish_parts(
         "masks",
-        PartStore(folder / "masks"),
+        PartStore(storage.within("masks")),
         range(parts),
         options.pop("work", work),
-        EventLog(folder / "log.jsonl"),
+        open_log(storage),
         describe=lambda table: {},
         config=options.pop("config", CONFIG),
         **options,
@@ -123,7 +125,7 @@ def die_at(point: str) -> None:
 def main() -> None:
     """Work, as the command line says."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder")
     parser.add_argument("--parts", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--kill", choices=POINTS)

@@ -13,3 +13,19 @@ def shared_data() -> Path:
     if not (root / "weights").is_dir():
         pytest.skip(f"no shared data at {root}; set VISSUM_SHARED_DATA to the folder with weights/ and images/")
     return root
+
+
+@pytest.fixture(scope="session")
+def object_server():
+    """An S3 server on this machine with an empty bucket, which this process and its children find."""
+    pytest.importorskip("moto.server", reason="moto is not installed: it comes with the [test] extra")
+    from object_server import BUCKET, ObjectServer
+    from pyarrow import fs
+
+    with ObjectServer() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        address = server.environment["AWS_ENDPOINT_URL"]
+        system = fs.S3FileSystem(endpoint_override=address, region="us-east-1", allow_bucket_creation=True)
+        system.create_dir(BUCKET)
+        yield server

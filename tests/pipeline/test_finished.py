@@ -32,7 +32,7 @@ def test_classes_come_with_their_photographs_rows_and_summaries(run):
 
 def test_neither_the_network_nor_the_photographs_are_needed(run, monkeypatch):
     monkeypatch.setattr("vissum_jax.pipeline.run.load_classifier", None)
-    monkeypatch.setattr("vissum_jax.pipeline.run.open_folder", None)
+    monkeypatch.setattr("vissum_jax.pipeline.run.open_images", None)
     assert len(list(open_finished(run.folder).classes())) == 2
 
 

@@ -153,7 +153,7 @@ def test_it_is_plain_json(run):
 
 def test_it_needs_neither_photographs_nor_network(run, monkeypatch):
     monkeypatch.setattr(toys, "make_classifier", None)
-    monkeypatch.setattr("vissum_jax.pipeline.run.open_folder", None)
+    monkeypatch.setattr("vissum_jax.pipeline.run.open_images", None)
     assert run_status(run).done == 9
 
 

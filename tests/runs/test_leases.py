@@ -305,3 +305,25 @@ def test_times_that_cannot_work_are_refused(values, complaint):
     with pytest.raises(ValueError) as error:  # noqa: PT011
         LeaseConfig(**values)
     assert str(error.value) == complaint
+
+
+def test_a_holder_that_died_while_it_gave_back_blocks_nobody(folder):
+    """It had removed its predecessor's name, and not yet its own: a gap that looks free and is not."""
+    lease_of(folder, ELSEWHERE, generation=1)
+    with Leases(folder, QUICK) as leases:
+        began = time.monotonic()
+        with taken_within(leases, 20 * QUICK.expiry) as lease:
+            assert lease.held()
+            assert time.monotonic() - began > QUICK.expiry, "it might have lived"
+        assert names(folder) == []
+
+
+def test_a_holder_whose_name_was_left_to_another_knows_that_it_is_not_his(folder):
+    suspended = Leases(folder, QUICK)
+    lost = suspended.take("part")
+    folder.remove(lost.file)  # taken over and given back, meanwhile
+    with Leases(folder, QUICK) as other, other.take("part") as lease:
+        assert lease.file == lost.file
+        assert not lost.held()
+        lost.release()
+        assert lease.held()

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import tyro
 
+RunPlace = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+"""A run, in a folder or an object store."""
+
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(help_behavior_hint="")]
 """An option without a value."""
 

@@ -7,14 +7,13 @@ import time
 from typing import Annotated
 
 from vissum_jax.cli.errors import check_batch_size, running, user_mistakes
-from vissum_jax.cli.options import Flag, optional
+from vissum_jax.cli.options import Flag, RunPlace, optional
 from vissum_jax.cli.progress import make_progress
 from vissum_jax.cli.run import finish
-from vissum_jax.cli.stages import RunFolder
 from vissum_jax.cli.stopping import stopping
 
 
-def retry(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")] = None, json: Flag = False) -> int:
+def retry(run: RunPlace, /, *, batch_size: Annotated[int | None, optional("N")] = None, json: Flag = False) -> int:
     """Try the photographs again that could not be read or broke the network, and no others; then finish the run.
 
     Put a photograph right in its place first. Summaries of the classes that gain one are found again, and the report

@@ -24,7 +24,7 @@ def run(
     images: Annotated[str | None, tyro.conf.Positional, optional("IMAGES")] = None,
     /,
     *,
-    out: Annotated[Path, tyro.conf.arg(metavar="RUN")],
+    out: Annotated[str, tyro.conf.arg(metavar="RUN")],
     model: Annotated[str | None, optional("NAME")] = None,
     weights: Annotated[str | None, optional("FILE")] = None,
     class_names: Annotated[str | None, optional("FILE")] = None,
@@ -52,7 +52,7 @@ def run(
     Args:
         images: Folder of class folders, named by class name, WordNet id or index, or by a labels.csv beside them;
             or tfds:NAME/SPLIT, or webdataset:PATTERN of tar files.
-        out: Folder of the run; it is made, or continued.
+        out: Folder of the run, s3://bucket/run or gs://bucket/run; it is made, or continued.
         model: Name of the network, or package.module:function.
         weights: Weight file of the network; by default that of an installed package, or the official one, which
             is downloaded.
@@ -109,7 +109,7 @@ def run(
         return finish(started, batch_size=batch_size, json=json, began=began, stop=stop)
 
 
-def prepare(request: Any, out: Path, shard_size: int | None, preflight: bool) -> Any:
+def prepare(request: Any, out: str, shard_size: int | None, preflight: bool) -> Any:
     """Start or continue a run, and check its labels."""
     from vissum_jax import pipeline
 
@@ -119,7 +119,7 @@ def prepare(request: Any, out: Path, shard_size: int | None, preflight: bool) ->
     return started
 
 
-def _prepare_apart(request: Any, out: Path, shard_size: int | None, preflight: bool, workers: int) -> list[DeviceGroup]:
+def _prepare_apart(request: Any, out: str, shard_size: int | None, preflight: bool, workers: int) -> list[DeviceGroup]:
     """Do so in a process of its own, which gives the devices of each worker back to them when it ends."""
     import jax
 
@@ -144,23 +144,24 @@ def finish(
     with running():
         left = work(started, make_progress(), batch_size=batch_size, stop=stop)
     if left:
-        return say_left(started.folder, left, json=json)
+        return say_left(str(started.storage), left, json=json)
     return conclude(started, json=json, began=began, facts=facts)
 
 
 def conclude(started: Any, *, json: bool, began: float, facts: Mapping[str, Any] = MappingProxyType({})) -> int:
     """Write the report of an open run whose summaries are done, and print what came out."""
     from vissum_jax import pipeline
+    from vissum_jax.pipeline.publish import publish_report
     from vissum_jax.runs.log import peak_memory
 
     with running():
-        page = pipeline.report_stage(started, make_progress())
+        page = publish_report(started, make_progress())
         result = pipeline.outcome(started)
     if json:
         print_json(
             {
-                "run": str(started.folder),
-                "report": str(page),
+                "run": str(started.storage),
+                "report": page,
                 **facts,
                 **result.plain(),
                 "seconds": round(time.perf_counter() - began, 1),

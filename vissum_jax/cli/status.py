@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vissum_jax.cli.errors import DONE, user_mistakes
-from vissum_jax.cli.options import Flag
+from vissum_jax.cli.options import Flag, RunPlace
 from vissum_jax.cli.output import one_line, print_json
-from vissum_jax.cli.stages import RunFolder
 
 if TYPE_CHECKING:
     from vissum_jax.pipeline.status import RunStatus
 
 
-def status(run: RunFolder, /, *, json: Flag = False) -> int:
+def status(run: RunPlace, /, *, json: Flag = False) -> int:
     """Say how far a run is: what is done, running, left and failed, by class, and how long it will take.
 
     It reads the folder alone and may be asked on any host, whoever works on the run. For instance:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
-from vissum_jax.cli.options import Flag, optional
+from vissum_jax.cli.options import Flag, RunPlace, optional
 from vissum_jax.cli.output import print_json
 from vissum_jax.cli.progress import make_progress
-from vissum_jax.cli.stages import RunFolder
 from vissum_jax.cli.stopping import Stop, stopping
 from vissum_jax.runs.local import DeviceGroup, has_parent, run_workers
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from vissum_jax.pipeline.worker import Left
 
 
-def worker(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")] = None, json: Flag = False) -> int:
+def worker(run: RunPlace, /, *, batch_size: Annotated[int | None, optional("N")] = None, json: Flag = False) -> int:
     """Work on a run that was started before, beside any other workers, until all masks and summaries are done.
 
     Start one for each accelerator, on every host that sees RUN and the photographs under the same paths. For instance:
@@ -44,22 +42,22 @@ def worker(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")
     if left:
         return say_left(run, left, json=json)
     if json:
-        print_json({"run": str(run), "stopped": False, "left": left.plain()})
+        print_json({"run": run, "stopped": False, "left": left.plain()})
     else:
         print(f"masks and summaries are done: {run}")
     return DONE
 
 
-def say_left(run: Path, left: Left, *, json: bool) -> int:
+def say_left(run: str, left: Left, *, json: bool) -> int:
     """Say what a command that was asked to stop has left."""
     if json:
-        print_json({"run": str(run), "stopped": True, "left": left.plain()})
+        print_json({"run": run, "stopped": True, "left": left.plain()})
     else:
         print(f"stopped as asked; left: {left.words()}. The same command goes on from there.")
     return DONE
 
 
-def work_in_groups(run: Path, groups: list[DeviceGroup], *, batch_size: int | None, stop: Stop) -> Left:
+def work_in_groups(run: str, groups: list[DeviceGroup], *, batch_size: int | None, stop: Stop) -> Left:
     """Let a worker in each group of devices work on a run, and show how far they are.
 
     Returns:
@@ -83,7 +81,7 @@ def work_in_groups(run: Path, groups: list[DeviceGroup], *, batch_size: int | No
     return left
 
 
-def _serve(run: Path, batch_size: int | None) -> int:
+def _serve(run: str, batch_size: int | None) -> int:
     """What a process that `work_in_groups` starts does."""
     with stopping() as asked, user_mistakes(), running():
         from vissum_jax.pipeline.progress import Silent

@@ -15,7 +15,7 @@ from jaxtyping import Int
 from vissum_jax._version import __version__
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.runs.engine import finish_parts
-from vissum_jax.runs.log import EventLog
+from vissum_jax.runs.log import Log
 from vissum_jax.runs.store import PartStore
 
 SHARD_SIZE = 16
@@ -30,7 +30,7 @@ def finish_method(
     units: Int[np.ndarray, " n"],
     batch_size: int,
     decisive: Mapping[str, Any],
-    log: EventLog,
+    log: Log,
     progress: Progress,
 ) -> pa.Table:
     """All rows of a method; the parts that are there are not computed again.

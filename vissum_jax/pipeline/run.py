@@ -18,12 +18,12 @@ from vissum_jax.models import load_classifier, read_class_names
 from vissum_jax.pipeline.feature_maps import matching_endpoint
 from vissum_jax.pipeline.memory import device_name
 from vissum_jax.pipeline.settings import RunConfig, fingerprint
-from vissum_jax.runs.log import FILE as LOG_FILE
-from vissum_jax.runs.log import EventLog
+from vissum_jax.runs.log import Log
 from vissum_jax.runs.manifest import FILE as MANIFEST_FILE
 from vissum_jax.runs.manifest import Manifest, differences, load_manifest
+from vissum_jax.runs.place import open_log, open_place
 from vissum_jax.runs.rows import class_summaries
-from vissum_jax.runs.store import PartStore
+from vissum_jax.runs.store import PartStore, Storage, local_path
 from vissum_jax.types import Classifier, ClassSummaries
 
 SHARD_SIZE = 64
@@ -49,33 +49,44 @@ class Run:
     """An open run: its folder, its manifest, and what they name, loaded.
 
     Attributes:
-        folder: The RUN folder.
+        storage: The RUN folder, or its like in an object store.
         manifest: What is computed.
         config: What was asked for.
         classifier: The network explained.
         source: The photographs.
+        workplace: A folder for what is written a file at a time, where `storage` is none; None: there is none.
     """
 
-    folder: Path
+    storage: Storage
     manifest: Manifest
     config: RunConfig
     classifier: Classifier
     source: ImageSource
+    workplace: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The RUN folder.
+
+        Raises:
+            ValueError: It is in an object store.
+        """
+        return local_path(self.storage) if self.workplace is None else self.workplace
 
     @property
     def masks(self) -> PartStore:
         """Mask rows, a part a shard."""
-        return PartStore(self.folder / "masks")
+        return PartStore(self.storage.within("masks"))
 
     @property
     def summaries(self) -> PartStore:
         """Summary rows, a part a class."""
-        return PartStore(self.folder / "summaries")
+        return PartStore(self.storage.within("summaries"))
 
     @property
-    def log(self) -> EventLog:
+    def log(self) -> Log:
         """The event log."""
-        return EventLog(self.folder / LOG_FILE)
+        return open_log(self.storage)
 
     def require_masks(self) -> None:
         """Check that every mask part is done.
@@ -86,8 +97,8 @@ class Run:
         missing = [number for number in range(len(self.manifest.shards)) if not self.masks.done(number)]
         if missing:
             raise NotReadyError(
-                f"{str(self.folder)!r}: {len(missing)} of {len(self.manifest.shards)} mask parts are not done; "
-                f"finish them with `vissum masks {self.folder}`."
+                f"{str(self.storage)!r}: {len(missing)} of {len(self.manifest.shards)} mask parts are not done; "
+                f"finish them with `vissum masks {self.storage}`."
             )
 
     def mask_rows(self) -> pa.Table:
@@ -158,7 +169,7 @@ def start_run(
 
     Args:
         config: What is asked for.
-        folder: The RUN folder.
+        folder: The RUN folder, ``s3://bucket/run`` or ``gs://bucket/run``.
         check: Looks at the network before anything is written, and raises ValueError if it does not fit.
         shard_size: Images of a mask part; None for the one of the run that is there, or `SHARD_SIZE`.
 
@@ -167,11 +178,11 @@ def start_run(
         ValueError: Something in the configuration is wrong, or the folder holds another run (what differs is
             listed) or something else.
     """
-    folder = Path(folder)
+    storage = open_place(folder)
     if shard_size is not None and shard_size < 1:
         raise ValueError(f"`shard_size` must be at least 1, got {shard_size}.")
-    if folder.exists() and not _may_hold_a_run(folder):
-        raise ValueError(f"{str(folder)!r} exists and is not a RUN folder; name another one with --out.")
+    if not _may_hold_a_run(storage):
+        raise ValueError(f"{str(storage)!r} exists and is not a RUN folder; name another one with --out.")
     class_names = None if config.class_names_file is None else read_class_names(config.class_names_file)
     classifier = load_classifier(
         config.model, weights=config.weights, class_names=class_names, precision=config.precision
@@ -182,28 +193,28 @@ def start_run(
         classifier.spec,
         classes=config.classes,
         limit=config.limit,
-        known=_known(folder, config, classifier),
+        known=_known(storage, config, classifier),
     )
     manifest = _manifest(config, classifier, source, shard_size or SHARD_SIZE)
-    if not (folder / MANIFEST_FILE).exists():
-        manifest.save(folder)
-    there = load_manifest(folder)  # another process may have started the run at the same moment
+    if storage.version(MANIFEST_FILE) is None:
+        manifest.save(storage)
+    there = load_manifest(storage)  # another process may have started the run at the same moment
     changed = differences(there, manifest)
     if shard_size is not None and not changed and there.shards != manifest.shards:
         changed = [f"shard_size: {there.shards[0][1]} -> {shard_size}"]
     if changed:
         raise ValueError(
-            f"{str(folder)!r} holds a run with another configuration; name another folder with --out, or "
+            f"{str(storage)!r} holds a run with another configuration; name another folder with --out, or "
             f"go back to its settings: {'; '.join(changed)}."
         )
-    return Run(folder, there, config, classifier, source)
+    return Run(storage, there, config, classifier, source)
 
 
-def _known(folder: Path, config: RunConfig, classifier: Classifier) -> tuple[ImageEntry, ...] | None:
+def _known(storage: Storage, config: RunConfig, classifier: Classifier) -> tuple[ImageEntry, ...] | None:
     """The photographs that the run in a folder lists, if it asks for the same ones; None otherwise."""
-    if not (folder / MANIFEST_FILE).exists():
+    if storage.version(MANIFEST_FILE) is None:
         return None
-    there = load_manifest(folder)
+    there = load_manifest(storage)
     asked = {"images": config.images, "classes": list(config.classes), "limit": config.limit}
     if any(there.request.get(name) != value for name, value in asked.items()):
         return None
@@ -213,11 +224,12 @@ def _known(folder: Path, config: RunConfig, classifier: Classifier) -> tuple[Ima
     return tuple(ImageEntry(image=image, class_index=index, class_name=name) for image, index, name in there.entries)
 
 
-def _may_hold_a_run(folder: Path) -> bool:
+def _may_hold_a_run(storage: Storage) -> bool:
     """Whether a folder is a run, or empty but for what a kill left of a manifest that was being written."""
-    if not folder.is_dir():
+    try:
+        names = storage.names()
+    except NotADirectoryError:
         return False
-    names = {path.name for path in folder.iterdir()}
     return MANIFEST_FILE in names or all(
         name.startswith(f".{MANIFEST_FILE}.") and name.endswith(".partial") for name in names
     )
@@ -230,6 +242,6 @@ def open_run(folder: Path | str) -> Run:
         FileNotFoundError: There is no run, or its photographs or weights are gone.
         ValueError: What it was made from has changed since.
     """
-    request = dict(load_manifest(Path(folder)).request)
+    request = dict(load_manifest(folder).request)
     request["classes"] = tuple(request["classes"])
     return start_run(RunConfig(**request), folder)

@@ -12,9 +12,8 @@ from typing import Any
 
 from vissum_jax.pipeline.stages import FAILED
 from vissum_jax.runs.leases import holder
-from vissum_jax.runs.log import FILE as LOG_FILE
-from vissum_jax.runs.log import EventLog
 from vissum_jax.runs.manifest import Manifest, load_manifest
+from vissum_jax.runs.place import open_log, open_place
 from vissum_jax.runs.store import PartState, PartStore
 
 _RECENT_EVENTS = 50
@@ -177,14 +176,14 @@ def run_status(folder: Path | str) -> RunStatus:
         FileNotFoundError: There is no run.
         ValueError: Its manifest is damaged, or it is no run of masks and summaries.
     """
-    folder = Path(folder)
-    manifest = load_manifest(folder)
+    storage = open_place(folder)
+    manifest = load_manifest(storage)
     kind = manifest.configuration.get("kind")
     if kind is not None:
-        raise ValueError(f"{str(folder)!r} is a run of `vissum {kind}`; give that command again to go on with it.")
-    events = list(EventLog(folder / LOG_FILE).events())
-    masks = _Parts.look("masks", PartStore(folder / "masks"), range(len(manifest.shards)))
-    summaries = _Parts.look("summaries", PartStore(folder / "summaries"), sorted(manifest.classes))
+        raise ValueError(f"{str(storage)!r} is a run of `vissum {kind}`; give that command again to go on with it.")
+    events = list(open_log(storage).events())
+    masks = _Parts.look("masks", PartStore(storage.within("masks")), range(len(manifest.shards)))
+    summaries = _Parts.look("summaries", PartStore(storage.within("summaries")), sorted(manifest.classes))
     rows = [
         row
         for number in masks.done
@@ -195,11 +194,12 @@ def run_status(folder: Path | str) -> RunStatus:
         masks.status("masks", {number: stop - start for number, (start, stop) in enumerate(manifest.shards)}, events),
         summaries.status("summaries", images, events),
     )
-    page = folder / "report" / "index.html"
+    written = storage.within("report").version("index.html") is not None
+    page = f"{storage}/report/index.html"
     both = {"masks": masks, "summaries": summaries}
     return RunStatus(
-        run=str(folder),
-        finished=all(stage.done == stage.parts for stage in stages) and page.exists(),
+        run=str(storage),
+        finished=all(stage.done == stage.parts for stage in stages) and written,
         images=len(manifest.entries),
         done=len(rows),
         failed=tuple((row["image"], row["reason"]) for row in rows if row["status"] in FAILED),
@@ -213,7 +213,7 @@ def run_status(folder: Path | str) -> RunStatus:
             if state not in (PartState.DONE, PartState.MISSING) and number not in parts.running
         ),
         errors=_errors(events, both),
-        report=str(page) if page.exists() else "",
+        report=page if written else "",
     )
 
 

@@ -16,6 +16,7 @@ from vissum_jax.pipeline.run import Run, open_run
 from vissum_jax.pipeline.stages import mask_stage, summary_stage
 from vissum_jax.runs.engine import Tally, never, worker_name
 from vissum_jax.runs.manifest import load_manifest
+from vissum_jax.runs.place import open_place
 from vissum_jax.runs.store import PartStore
 
 
@@ -86,14 +87,15 @@ def work(run: Run, progress: Progress, *, batch_size: int | None = None, stop: C
 class Watch:
     """Shows how far the workers of a run are, from its folder."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path | str, progress: Progress) -> None:
         """Begin to watch; progress counts images, then classes."""
-        manifest = load_manifest(folder)
+        storage = open_place(folder)
+        manifest = load_manifest(storage)
         shards = {number: end - start for number, (start, end) in enumerate(manifest.shards)}
         self._progress = progress
         self._stages = [
-            ("masks", PartStore(folder / "masks"), shards),
-            ("summaries", PartStore(folder / "summaries"), dict.fromkeys(manifest.classes, 1)),
+            ("masks", PartStore(storage.within("masks")), shards),
+            ("summaries", PartStore(storage.within("summaries")), dict.fromkeys(manifest.classes, 1)),
         ]
         self._begun = False
 

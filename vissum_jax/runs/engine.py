@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from vissum_jax.runs.leases import LeaseConfig, Leases
-from vissum_jax.runs.log import EventLog
+from vissum_jax.runs.log import Log
 from vissum_jax.runs.store import PartState, PartStore
 
 
@@ -45,7 +45,7 @@ def finish_parts(
     store: PartStore,
     numbers: Iterable[int],
     work: Callable[[int], pa.Table],
-    log: EventLog,
+    log: Log,
     *,
     describe: Callable[[pa.Table], Mapping[str, Any]],
     on_done: Callable[[int], object] = lambda number: None,

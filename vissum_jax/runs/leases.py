@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import secrets
 import socket
 import threading
@@ -120,8 +121,11 @@ def _born(pid: int) -> str:
 class Lease:
     """A lease that was taken; a context manager that gives it back."""
 
-    def __init__(self, storage: Storage, name: str, generation: int, forget: Callable[[Lease], object]) -> None:
+    def __init__(
+        self, storage: Storage, name: str, generation: int, owner: bytes, forget: Callable[[Lease], object]
+    ) -> None:
         """Of a name that was just created."""
+        self._owner = owner
         self._storage = storage
         self._name = name
         self._generation = generation
@@ -133,12 +137,12 @@ class Lease:
         return lease_name(self._name, self._generation)
 
     def held(self) -> bool:
-        """Whether nobody has taken it over."""
-        storage = self._storage
-        return (
-            storage.version(self.file) is not None
-            and storage.version(lease_name(self._name, self._generation + 1)) is None
-        )
+        """Whether nobody has taken it over, or given that back since and left the name to another."""
+        try:
+            mine = self._storage.read(self.file) == self._owner
+        except FileNotFoundError:
+            return False
+        return mine and self._storage.version(lease_name(self._name, self._generation + 1)) is None
 
     def release(self) -> None:
         """Give it back; one that was taken over is its new holder's."""
@@ -171,8 +175,8 @@ def holder(storage: Storage, name: str) -> Owner | None:
         return None
 
 
-def _latest(storage: Storage, name: str) -> int:
-    generation = -1
+def _latest(storage: Storage, name: str, after: int = -1) -> int:
+    generation = after
     while storage.version(lease_name(name, generation + 1)) is not None:
         generation += 1
     return generation
@@ -188,6 +192,7 @@ class Leases:
         self._owner = json.dumps(asdict(Owner.this_process())).encode()
         self._seen: dict[str, tuple[Hashable, float]] = {}
         self._held: set[Lease] = set()
+        self._beating = threading.Lock()
         self._closed = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="lease heartbeat", daemon=True)
 
@@ -204,13 +209,18 @@ class Leases:
         latest = _latest(self._storage, name)
         if latest >= 0 and not self._abandoned(lease_name(name, latest)):
             return None
-        lease = Lease(self._storage, name, latest + 1, self._held.discard)
+        lease = Lease(self._storage, name, latest + 1, self._owner, self._forget)
         if not self._storage.create(lease.file, self._owner):
             return None
         if not lease.held():  # all before it were given back meanwhile, and somebody began anew
             self._storage.remove(lease.file)
+            beyond = _latest(self._storage, name, latest + 1)
+            if beyond > latest + 1 and self._abandoned(lease_name(name, beyond)):
+                # He died between giving back his predecessors' and his own: nobody else would ever come past it.
+                self._storage.remove(lease_name(name, beyond))
             return None
-        self._held.add(lease)
+        with self._beating:
+            self._held.add(lease)
         return lease
 
     def wait(self, name: str) -> Lease:
@@ -220,8 +230,12 @@ class Leases:
         return lease
 
     def pause(self) -> None:
-        """Let others work for a moment."""
-        time.sleep(self._config.poll)
+        """Let others work for a moment, never the same one: two who wait do not meet again and again."""
+        time.sleep(self._config.poll * random.uniform(0.5, 1.5))
+
+    def _forget(self, lease: Lease) -> None:
+        with self._beating:  # a beat that is on its way would bring back what is removed next
+            self._held.discard(lease)
 
     def _abandoned(self, file: str) -> bool:
         version = self._storage.version(file)
@@ -243,5 +257,6 @@ class Leases:
             for lease in tuple(self._held):
                 # A beat that a busy server does not answer is made up for by the next. If none gets through, others
                 # take the lease over, and its holder finds that out before it commits.
-                with contextlib.suppress(OSError):
-                    self._storage.touch(lease.file)
+                with self._beating, contextlib.suppress(OSError):
+                    if lease in self._held:
+                        self._storage.touch(lease.file)

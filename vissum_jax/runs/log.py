@@ -7,10 +7,10 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 FILE = "log.jsonl"
 
@@ -19,6 +19,32 @@ def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def event_record(event: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """An event with the time and the process's peak memory."""
+    return {"time": time.time(), "event": event, **values, "peak_memory_bytes": peak_memory()}
+
+
+def parse_event(data: bytes) -> dict[str, Any] | None:
+    """An event; None for what is no whole one."""
+    try:
+        record = json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return record if isinstance(record, dict) and "event" in record else None
+
+
+class Log(Protocol):
+    """Where workers write what happens."""
+
+    def write(self, event: str, **values: Any) -> None:
+        """Add one event with the time and the process's peak memory."""
+        ...
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """All events, the earliest first; what is no whole event is passed over."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,8 +59,7 @@ class EventLog:
 
     def write(self, event: str, **values: Any) -> None:
         """Append one event with the time and the process's peak memory."""
-        record = {"time": time.time(), "event": event, **values, "peak_memory_bytes": peak_memory()}
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(event_record(event, values), ensure_ascii=False).encode() + b"\n"
         with open(self.path, "a+b", buffering=0) as file:
             # What a full disk cut off keeps its line to itself.
             if file.seek(0, os.SEEK_END):
@@ -48,10 +73,4 @@ class EventLog:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError):
-                continue
-            if isinstance(record, dict) and "event" in record:
-                yield record
+        yield from filter(None, map(parse_event, lines))

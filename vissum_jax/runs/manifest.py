@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vissum_jax.runs.store import write_atomically
+from vissum_jax.runs.place import open_place
+from vissum_jax.runs.store import Storage
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -46,37 +47,38 @@ class Manifest:
         """Names of the classes, by index."""
         return {index: name for _, index, name in self.entries}
 
-    def save(self, run: Path) -> None:
-        """Write it into a RUN folder."""
+    def save(self, run: Path | str | Storage) -> None:
+        """Write it into a RUN folder, or object store."""
         data = json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
-        write_atomically(run / FILE, data.encode())
+        open_place(run).write(FILE, data.encode())
 
 
-def load_manifest(run: Path) -> Manifest:
-    """Read the manifest of a RUN folder.
+def load_manifest(run: Path | str | Storage) -> Manifest:
+    """Read the manifest of a RUN folder, or object store.
 
     Raises:
-        FileNotFoundError: If the folder is none.
+        FileNotFoundError: If there is none.
         ValueError: If the manifest is damaged or of another format.
     """
-    path = run / FILE
+    storage = open_place(run)
+    path = f"{storage}/{FILE}"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(storage.read(FILE).decode())
     except FileNotFoundError:
-        raise FileNotFoundError(f"{str(run)!r} is not a RUN folder: it holds no {FILE}.") from None
+        raise FileNotFoundError(f"{str(storage)!r} is not a RUN folder: it holds no {FILE}.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
+        raise ValueError(f"{path!r} is damaged: {error}.") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         found = values.get("format") if isinstance(values, dict) else None
-        raise ValueError(f"{str(path)!r} has format {found!r}; this version reads {FORMAT}.")
+        raise ValueError(f"{path!r} has format {found!r}; this version reads {FORMAT}.")
     try:
         entries = tuple((image, index, name) for image, index, name in values.pop("entries"))
         shards = tuple((start, stop) for start, stop in values.pop("shards"))
         return Manifest(**values, entries=entries, shards=shards)
     except KeyError as error:
-        raise ValueError(f"{str(path)!r} is damaged: no {error}.") from error
+        raise ValueError(f"{path!r} is damaged: no {error}.") from error
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is damaged: {error}.") from error
+        raise ValueError(f"{path!r} is damaged: {error}.") from error
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -44,6 +44,14 @@ def write_atomically(path: Path, data: bytes) -> None:
 class Storage(Protocol):
     """Named bytes in one place: all that parts and leases ask of a file system or an object store."""
 
+    def within(self, folder: str) -> Storage:
+        """A folder in it."""
+        ...
+
+    def names(self) -> set[str]:
+        """Names of all that is directly in it."""
+        ...
+
     def read(self, name: str) -> bytes:
         """The bytes of a name.
 
@@ -57,7 +65,7 @@ class Storage(Protocol):
         ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put bytes where there are none; of several that try at once exactly one is told True."""
+        """Put bytes where there are none; of several that try at once at most one is told True, sooner or later one."""
         ...
 
     def touch(self, name: str) -> bool:
@@ -82,6 +90,21 @@ class LocalFolder:
     """
 
     path: Path
+
+    def __str__(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    def within(self, folder: str) -> LocalFolder:
+        """A folder in it."""
+        return LocalFolder(self.path / folder)
+
+    def names(self) -> set[str]:
+        """Names of all that is directly in it."""
+        try:
+            return {path.name for path in self.path.iterdir()}
+        except FileNotFoundError:
+            return set()
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -132,6 +155,17 @@ class LocalFolder:
         (self.path / name).unlink(missing_ok=True)
 
 
+def local_path(storage: Storage) -> Path:
+    """The folder of a file system.
+
+    Raises:
+        ValueError: It is in an object store.
+    """
+    if not isinstance(storage, LocalFolder):
+        raise ValueError(f"{str(storage)!r} is in an object store; copy it into a folder for this command.")
+    return storage.path
+
+
 class PartState(StrEnum):
     """What is there of a part; only a part that is done counts."""
 
@@ -148,15 +182,24 @@ class PartStore:
     """The Parquet parts of one stage, in a folder of their own.
 
     Attributes:
-        folder: Where ``part-*.parquet`` and their markers live.
+        place: Where ``part-*.parquet`` and their markers live.
     """
 
-    folder: Path
+    place: Path | Storage
 
     @property
     def storage(self) -> Storage:
         """What holds the parts' bytes."""
-        return LocalFolder(self.folder)
+        return LocalFolder(self.place) if isinstance(self.place, Path) else self.place
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a file system.
+
+        Raises:
+            ValueError: The parts are in an object store.
+        """
+        return local_path(self.storage)
 
     @staticmethod
     def name(number: int) -> str:
@@ -164,27 +207,37 @@ class PartStore:
         return f"part-{number:05d}"
 
     def part(self, number: int) -> Path:
-        """Where a part lives."""
-        return self.folder / f"{self.name(number)}.parquet"
+        """The file of a part in a folder."""
+        return self.folder / self.part_name(number)
 
     def marker(self, number: int) -> Path:
-        """Where its marker lives."""
-        return self.folder / f"{self.name(number)}.done"
+        """The file of its marker in a folder."""
+        return self.folder / self.marker_name(number)
+
+    @classmethod
+    def part_name(cls, number: int) -> str:
+        """Name of a part's bytes."""
+        return f"{cls.name(number)}.parquet"
+
+    @classmethod
+    def marker_name(cls, number: int) -> str:
+        """Name of its marker's."""
+        return f"{cls.name(number)}.done"
 
     def commit(self, number: int, table: pa.Table) -> None:
         """Write a part, then its marker."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         data = buffer.getvalue()
-        self.storage.write(self.part(number).name, data)
+        self.storage.write(self.part_name(number), data)
         record = {"rows": table.num_rows, "sha256": hashlib.sha256(data).hexdigest()}
-        self.storage.write(self.marker(number).name, json.dumps(record).encode())
+        self.storage.write(self.marker_name(number), json.dumps(record).encode())
 
     def state(self, number: int) -> PartState:
         """What is there of a part."""
-        storage, part = self.storage, self.part(number).name
+        storage, part = self.storage, self.part_name(number)
         try:
-            record = json.loads(storage.read(self.marker(number).name))
+            record = json.loads(storage.read(self.marker_name(number)))
         except FileNotFoundError:
             return PartState.MISSING if storage.version(part) is None else PartState.NO_MARKER
         except (json.JSONDecodeError, UnicodeDecodeError):
@@ -202,9 +255,9 @@ class PartStore:
 
     def read(self, number: int) -> pa.Table:
         """Read a part."""
-        return pq.read_table(io.BytesIO(self.storage.read(self.part(number).name)))
+        return pq.read_table(io.BytesIO(self.storage.read(self.part_name(number))))
 
     def discard(self, number: int) -> None:
         """Remove a part, its marker first."""
-        self.storage.remove(self.marker(number).name)
-        self.storage.remove(self.part(number).name)
+        self.storage.remove(self.marker_name(number))
+        self.storage.remove(self.part_name(number))
