@@ -83,18 +83,27 @@ def class_figures(report: ClassReport, facts: RunFacts, config: ReportConfig) ->
         rows = [_summary_row(report, summary, facts, config, style) for summary in report.summaries.kept]
         yield "summaries", "Summaries, a row each", montage(title, rows, config.figures, style=style)
     if report.masks.has_mask.any():
-        rows = _mask_rows(report, config.style, style)
-        yield "masks", "Masks: what is hidden, and what is left", montage(title, rows, config.figures, style=style)
+        captions, rows = _mask_rows(report, config.style, style)
+        data = montage(title, rows, config.figures, captions=captions, style=style)
+        yield "masks", "Masks: what is hidden, and what is left", data
         yield "measures", "Drop, area and importance", _measures(report, facts, config.figures, style)
 
 
-def montage(title: str, rows: Sequence[Row], kind: Format, *, style: FigureStyle | None = None) -> bytes:
+def montage(
+    title: str,
+    rows: Sequence[Row],
+    kind: Format,
+    *,
+    captions: Sequence[str] = (),
+    style: FigureStyle | None = None,
+) -> bytes:
     """Rows of pictures under a title.
 
     Args:
         title: A name, perhaps from outside.
         rows: From top to bottom; pictures beyond `most_pictures` are left out.
         kind: Format of the file.
+        captions: Of the columns.
         style: Sizes.
     """
     style = style or FigureStyle()
@@ -113,6 +122,15 @@ def montage(title: str, rows: Sequence[Row], kind: Format, *, style: FigureStyle
         va="center",
         parse_math=False,
     )
+    for column, caption in enumerate(captions):
+        middle = style.label + (column + 0.5) * style.side * ratio + column * style.gap
+        figure.text(
+            *(middle / width, 1 - (style.title - style.gap) / height),
+            caption,
+            size=style.text,
+            ha="center",
+            va="bottom",
+        )
     for number, (row, pictures) in enumerate(zip(rows, shown, strict=True)):
         bottom = height - style.title - (number + 1) * (style.side + style.gap)
         lines = [plain_label(line, style.most_letters) for line in row.label]
@@ -155,24 +173,26 @@ def _summary_row(
     return Row(label, pictures)
 
 
-def _mask_rows(report: ClassReport, style: PictureStyle, figure: FigureStyle) -> list[Row]:
-    """Photograph, masks and what is left of the photograph, for the first photographs that have a mask."""
-    rows = []
-    for row in np.flatnonzero(report.masks.has_mask)[: figure.most_rows].tolist():
-        image, masks = report.images[row], report.masks
-        pictures = [image]
+def _mask_rows(report: ClassReport, style: PictureStyle, figure: FigureStyle) -> tuple[list[str], list[Row]]:
+    """Photograph, masks and what is left of the photograph, for the first photographs that have a mask; captions."""
+    masks = report.masks
+    rows, captions = [], []
+    for row in np.flatnonzero(masks.has_mask)[: figure.most_rows].tolist():
+        image = report.images[row]
+        pictures = {"photograph": image}
         if report.has_soft:
-            pictures.append(heat_picture(image, masks.soft[row], style))
-        pictures.append(mask_picture(image, masks.salient[row], style))
+            pictures["continuous mask"] = heat_picture(image, masks.soft[row], style)
+        pictures["binary mask"] = mask_picture(image, masks.salient[row], style)
         if report.perturbed is not None:
-            pictures.append(report.perturbed[row])
+            pictures["perturbed"] = report.perturbed[row]
         label = [
             f"p {masks.p_original[row]:.2f} to {masks.p_binary[row]:.2f}",
             f"drop {100 * masks.drop_binary[row]:.0f} %",
             f"area {100 * masks.area[row]:.0f} %",
         ]
-        rows.append(Row(label, pictures))
-    return rows
+        captions = list(pictures)
+        rows.append(Row(label, list(pictures.values())))
+    return captions, rows
 
 
 def _measures(report: ClassReport, facts: RunFacts, kind: Format, style: FigureStyle) -> bytes:

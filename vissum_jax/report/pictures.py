@@ -89,7 +89,8 @@ def faded_grey(image: Image, style: PictureStyle) -> Image:
 
 def regions_touching(salient: Mask, box: Box) -> Mask:
     """The 8-connected regions of a mask that have a pixel in the box."""
-    count, labels = cv2.connectedComponents(salient.astype(np.uint8), connectivity=8)
+    count, found = cv2.connectedComponents(salient.astype(np.uint8), connectivity=8)
+    labels = np.asarray(found, np.int32)
     touching = np.zeros(count, bool)
     touching[labels[_window(box)].ravel()] = True
     touching[0] = False  # what is no region
