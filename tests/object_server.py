@@ -59,6 +59,13 @@ def half(app, environ, start_response):
     return answer
 
 
+def gone(app, environ, start_response):
+    """Somebody removes the object a moment before it is asked for."""
+    bucket, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].delete_object(bucket, key)
+    return app(environ, start_response)
+
+
 @dataclass
 class Fault:
     """What happens to requests."""

@@ -250,6 +250,16 @@ def test_a_store_that_answers_500_now_and_then_is_asked_again(place, object_serv
     assert whole(place, 2)
 
 
+def test_an_object_that_goes_while_it_is_read_is_one_that_is_not_there(storage, object_server):
+    """Its size was known already: the answer that it is gone does not fit."""
+    from object_server import gone
+
+    storage.write("vanishing", b"x")
+    with object_server.fault("GET", "vanishing", gone) as fault, pytest.raises(FileNotFoundError, match="vanishing"):
+        storage.read("vanishing")
+    assert fault.met == 1
+
+
 def test_a_put_that_was_obeyed_but_answered_500_is_harmless(place, object_server):
     from object_server import obey_but_complain
 

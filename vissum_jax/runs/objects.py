@@ -122,6 +122,18 @@ class ObjectFolder:
         return self._system.get_file_info(fs.FileSelector(path, allow_not_found=True))
 
     def _get(self, path: str) -> bytes:
+        try:
+            return self._get_once(path)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            # pyarrow asks for the size, then for the bytes. Of an object that was removed or replaced in between it
+            # reports an answer that does not fit, in no way that tells this from a failure: look again.
+            if self._system.get_file_info(path).type == fs.FileType.NotFound:
+                raise FileNotFoundError(f"No object {path!r}.") from None
+            return self._get_once(path)
+
+    def _get_once(self, path: str) -> bytes:
         with self._system.open_input_stream(path) as stream:
             return stream.read()
 
