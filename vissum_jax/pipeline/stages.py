@@ -268,7 +268,7 @@ def report_stage(run: Run, progress: Progress, *, config: ReportConfig | None = 
         config: How the report looks, and whether figures for papers come with it.
 
     Raises:
-        NotReadyError: If some masks or summaries are not done.
+        NotReadyError: If some masks or summaries are not done, or what was measured of them is damaged.
     """
     rows = run.mask_rows()
     classes = sorted(run.manifest.classes)
@@ -278,16 +278,24 @@ def report_stage(run: Run, progress: Progress, *, config: ReportConfig | None = 
             f"{str(run.folder)!r}: the summaries of {len(missing)} of {len(classes)} classes are not done; finish "
             f"them with `vissum summarize {run.folder}`."
         )
+    try:
+        facts = _facts(run)
+    except ValueError as error:
+        raise NotReadyError(str(error)) from error
     # Of several processes that come this far one writes at a time.
     with Leases(LocalFolder(run.folder), LeaseConfig()) as leases, leases.wait("report"):
-        return _write_report(run, rows, classes, progress, config)
+        writer = ReportWriter(run.folder / "report", facts, config=config)
+        return _write_report(run, rows, classes, progress, writer)
 
 
-def _write_report(
-    run: Run, rows: pa.Table, classes: Sequence[int], progress: Progress, config: ReportConfig | None
-) -> Path:
+def _facts(run: Run) -> RunFacts:
+    """What holds for a run as a whole, with what was measured of it.
+
+    Raises:
+        ValueError: A file of an evaluation is damaged.
+    """
     spec = run.classifier.spec
-    facts = RunFacts(
+    return RunFacts(
         model=spec.name,
         preset=run.config.preset,
         class_names=spec.class_names,
@@ -298,7 +306,9 @@ def _write_report(
         comparisons=read_comparisons(run.folder, run.manifest.fingerprint),
         tags=read_tags(run.folder, fingerprint=run.manifest.fingerprint),
     )
-    writer = ReportWriter(run.folder / "report", facts, config=config)
+
+
+def _write_report(run: Run, rows: pa.Table, classes: Sequence[int], progress: Progress, writer: ReportWriter) -> Path:
     progress.start("report", len(classes))
 
     def read(class_index: int) -> ClassReport:
