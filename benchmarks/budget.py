@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,10 @@ Row = dict[str, Any]
 
 _MARGIN = 1.3
 """A case is taken to need so many times what its cost says: cases that compile more than others are not alike."""
+
+
+class TimeIsOverError(Exception):
+    """The budget is spent in the middle of a case."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Ended:
         case: Its name.
         seconds: What it took.
         rows: Its results.
-        skipped: Why it was not begun, else empty.
+        skipped: Why it was not begun or not finished, else empty.
         failed: What went wrong, else empty.
     """
 
@@ -74,12 +80,36 @@ def work_through(cases: Iterable[Case], *, seconds: float, guess: float) -> Iter
             continue
         start = time.perf_counter()
         rows: list[Row] = []
-        failed = ""
+        skipped = failed = ""
         try:
-            rows = case.run()
+            with cut_off_after(left):
+                rows = case.run()
+        except TimeIsOverError:
+            skipped = f"it was cut off: the budget of {seconds:.0f} s is spent"
         except Exception as error:  # reported, and the exit code says so
             failed = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
         taken = time.perf_counter() - start
         if not failed:
             spent, done = spent + taken, done + case.cost
-        yield Ended(case.name, taken, tuple(rows), failed=failed)
+        yield Ended(case.name, taken, tuple(rows), skipped=skipped, failed=failed)
+
+
+@contextmanager
+def cut_off_after(seconds: float) -> Iterator[None]:
+    """End what takes too long: at once in Python, at its end in a compiler or a compiled program.
+
+    Raises:
+        TimeIsOverError: If it did.
+    """
+
+    def end(*_: object) -> None:
+        raise TimeIsOverError
+
+    handler = signal.signal(signal.SIGALRM, end)
+    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        # As they were: others may have an alarm set, a test runner for one.
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler)

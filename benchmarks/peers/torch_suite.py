@@ -56,16 +56,20 @@ def steps(
     if device == "cuda":  # as XLA does
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
-    logits_of = torch.compile(network) if device == "cuda" else network
 
-    def strong_logits(x: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            return logits_of(x).float()
+    def autocast(logits_of: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+        def logits(x: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+                return logits_of(x).float()
+
+        return logits
 
     whole = torch_masks.photographs(images, config)
     whole = torch_masks.Photograph(*(tensor.to(device) for tensor in whole))
     one = torch_masks.Photograph(*(tensor[:1] for tensor in whole))
-    _require_same(classifier, images[:1], strong_logits(one.images), bfloat16=bfloat16)
+    # Not by the compiled one, which would be made for one image, and for any number at the sight of more.
+    _require_same(classifier, images[:1], autocast(network)(one.images), bfloat16=bfloat16)
+    strong_logits = autocast(torch.compile(network, dynamic=False) if device == "cuda" else network)
     labels = np.asarray(class_index, np.int64)
     name = "PyTorch"
     return TorchSteps(
