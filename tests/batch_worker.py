@@ -71,6 +71,19 @@ def finish(folder: Path | str, parts: int, seconds: float = 0.0, **options) -> T
     )
 
 
+def serve(folder: str, parts: int, seconds: float, what: str, stop) -> int:
+    """What a worker on a cluster does."""
+    if what == "fail":
+        raise MemoryError("no room at all")
+    finish(folder, parts, seconds, stop=stop)
+    return 0
+
+
+def events(folder: Path) -> list[dict]:
+    """The log's events of parts that were computed."""
+    return [event for event in EventLog(folder / "log.jsonl").events() if event["event"] == "masks"]
+
+
 def die() -> None:
     """As if the power went."""
     os.kill(os.getpid(), signal.SIGKILL)

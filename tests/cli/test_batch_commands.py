@@ -170,6 +170,34 @@ def test_when_all_workers_die_the_command_says_so(vissum, small, without_process
     assert said[2].startswith("vissum: stopped: no worker is left, but 3 mask part(s) and the summaries of 2 class(es)")
 
 
+def test_a_worker_that_is_started_again_is_in_the_log(vissum, small, without_processes, monkeypatch, tmp_path):
+    def dies_once(*arguments, on_restart, **options):
+        on_restart(1, -9)
+        return [-9, -9]
+
+    monkeypatch.setattr(worker_module, "run_workers", dies_once)
+    answer = vissum(*small, "--workers", 2)
+    assert "vissum: worker 1 was killed by signal 9 and is started again" in answer.err.splitlines()
+    (event,) = [event for event in open_run(tmp_path / "run").log.events() if event["event"] == "restart"]
+    assert (event["worker_number"], event["signal"]) == (1, 9)
+
+
+# A Ray cluster.
+
+
+def test_without_ray_the_engine_says_how_to_install_it(vissum, small, monkeypatch):
+    monkeypatch.setattr(worker_module.importlib.util, "find_spec", lambda name: None)
+    answer = vissum(*small, "--engine", "ray")
+    assert answer.code == 2
+    assert answer.complaint == "vissum: error: --engine ray needs Ray: pip install 'vissum-jax[ray]'."
+
+
+def test_an_address_of_a_cluster_is_of_use_with_ray_alone(vissum, small):
+    answer = vissum(*small, "--ray-address", "10.0.0.1:6379")
+    assert answer.code == 2
+    assert "--ray-address is of use with --engine ray alone" in answer.complaint
+
+
 # The size of parts.
 
 

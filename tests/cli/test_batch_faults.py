@@ -109,6 +109,13 @@ def test_two_workers_find_bit_for_bit_what_one_finds(place, start, undisturbed, 
     assert list((tmp_path / "run").rglob("*.lease-*")) == []
 
 
+def test_workers_on_a_ray_cluster_find_bit_for_bit_what_one_finds(place, start, undisturbed, tmp_path):
+    pytest.importorskip("ray", reason="ray is not installed: it comes with the [ray] extra")
+    values = finish(start(*run_command(place, tmp_path / "run", "--engine", "ray", "--workers", 1)))
+    assert [result["statuses"] for result in values["classes"]] == [{"ok": 6}, {"ok": 6}]
+    assert_same_rows(tmp_path / "run", undisturbed)
+
+
 def test_when_one_of_three_workers_is_killed_the_others_finish(place, start, undisturbed, tmp_path):
     run = tmp_path / "run"
     first = start(*run_command(place, run))

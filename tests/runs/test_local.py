@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vissum_jax.runs import local
-from vissum_jax.runs.local import DeviceGroup, apart, divide, has_parent, run_workers
+from vissum_jax.runs.local import RESTARTS, DeviceGroup, apart, divide, has_parent, run_workers
 
 # Dividing.
 
@@ -100,6 +100,24 @@ def until_told(folder: Path) -> int:
     return 0
 
 
+def die(folder: Path) -> int:
+    """As if the system had no memory left."""
+    (folder / str(os.getpid())).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def die_twice(folder: Path) -> int:
+    """The first two that come die, the others do not."""
+    for name in ("first", "second"):
+        try:
+            (folder / name).touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
 def until_orphaned(folder: Path) -> int:
     """Work until the process that started this one is gone."""
     (folder / "ready").touch()
@@ -132,11 +150,41 @@ def test_a_worker_sees_its_own_devices_alone(tmp_path):
     assert told == {f"3 {sorted(os.sched_getaffinity(0))}", mine}
 
 
-def test_how_each_worker_ended_is_told(tmp_path):
+def test_how_each_worker_ended_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("vissum_jax.runs.local.RESTARTS", 0)
     looks = []
     codes = run_workers(end_in_order, (tmp_path,), [DeviceGroup()] * 3, stop=never, watch=lambda: looks.append(1))
     assert sorted(codes) == [-signal.SIGKILL, 0, 1]
     assert looks
+
+
+def test_a_worker_that_died_is_started_again_and_that_is_told(tmp_path):
+    told = []
+    codes = run_workers(
+        die_twice,
+        (tmp_path,),
+        [DeviceGroup()] * 2,
+        stop=never,
+        watch=lambda: None,
+        on_restart=lambda number, code: told.append((number, code)),
+    )
+    assert codes == [0, 0]
+    assert [code for _, code in told] == [-signal.SIGKILL] * 2
+
+
+def test_a_worker_that_dies_again_and_again_is_given_up(tmp_path):
+    told = []
+    codes = run_workers(
+        die,
+        (tmp_path,),
+        [DeviceGroup()],
+        stop=never,
+        watch=lambda: None,
+        on_restart=lambda number, code: told.append(number),
+    )
+    assert codes == [-signal.SIGKILL]
+    assert told == [0] * RESTARTS
+    assert len(list(tmp_path.iterdir())) == RESTARTS + 1
 
 
 def test_workers_are_told_to_stop_and_end_in_their_own_time(tmp_path):

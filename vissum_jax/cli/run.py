@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -16,7 +16,7 @@ from vissum_jax.cli.output import print_json, print_outcome
 from vissum_jax.cli.progress import make_progress
 from vissum_jax.cli.stopping import Stop, stopping
 from vissum_jax.cli.weights import have_default_weights
-from vissum_jax.cli.worker import say_left, work_in_groups
+from vissum_jax.cli.worker import require_ray, say_left, work_in_groups, work_on_ray
 from vissum_jax.runs.local import DeviceGroup, apart, divide
 
 
@@ -34,7 +34,9 @@ def run(
     limit: Annotated[int | None, optional("N")] = None,
     batch_size: Annotated[int | None, optional("N")] = None,
     shard_size: Annotated[int | None, optional("N")] = None,
-    workers: Annotated[int, optional("N")] = 1,
+    workers: Annotated[int | None, optional("N")] = None,
+    engine: Annotated[Literal["local", "ray"], optional("ENGINE")] = "local",
+    ray_address: Annotated[str | None, optional("ADDRESS")] = None,
     keep_mispredicted: Flag = False,
     no_preflight: Flag = False,
     config: Annotated[Path | None, optional("FILE")] = None,
@@ -63,7 +65,10 @@ def run(
         limit: Most images of a class.
         batch_size: Images searched at once; by default what suits the device.
         shard_size: Images of a part of the masks, 64 by default: so many are computed again at most after a crash.
-        workers: Processes that share the work, each with its share of this machine's GPUs or processor cores.
+        workers: Processes that share the work, each with its share of this machine's GPUs or processor cores; one by
+            default. On a Ray cluster one for each of its GPUs by default.
+        engine: Where workers run: local (default), or ray for a Ray cluster whose nodes see IMAGES and RUN.
+        ray_address: Address of the Ray cluster; by default the one that RAY_ADDRESS names, or a new one here.
         keep_mispredicted: Also explain images that the network answers wrongly.
         no_preflight: Do not first compare the network's answers with the labels of up to 64 images.
         config: TOML file with any of these settings and tables for the stages (see configs/).
@@ -75,6 +80,12 @@ def run(
             from vissum_jax import pipeline
 
             check_batch_size(batch_size)
+            if workers is not None and workers < 1:
+                raise ValueError(f"`workers` must be at least 1, got {workers}.")
+            if engine == "ray":
+                require_ray()
+            elif ray_address is not None:
+                raise ValueError("--ray-address is of use with --engine ray alone.")
             settings: dict[str, Any] = pipeline.read_settings(config) if config else {}
             tables = {name: settings.pop(name) for name in list(settings) if isinstance(settings[name], dict)}
             given = {
@@ -94,13 +105,19 @@ def run(
                     raise ValueError(f"{option} is missing; give it on the command line or in the configuration.")
             request = pipeline.RunConfig(**settings, overrides=tables)
             have_default_weights(request.model, request.weights)
-            if workers == 1:
+            groups: list[DeviceGroup] = []
+            alone = engine == "local" and workers in (None, 1)
+            if alone:
                 started = prepare(request, out, shard_size, not no_preflight)
             else:
-                groups = apart(_prepare_apart, request, out, shard_size, not no_preflight, workers)
-        if workers > 1:
+                here = workers if engine == "local" else None
+                groups = apart(_prepare_apart, request, out, shard_size, not no_preflight, here)
+        if not alone:
             with running():
-                left = work_in_groups(out, groups, batch_size=batch_size, stop=stop)
+                if engine == "ray":
+                    left = work_on_ray(out, workers, ray_address, batch_size=batch_size, stop=stop)
+                else:
+                    left = work_in_groups(out, groups, batch_size=batch_size, stop=stop)
             if left:
                 return say_left(out, left, json=json)
             with user_mistakes():
@@ -119,12 +136,19 @@ def prepare(request: Any, out: str, shard_size: int | None, preflight: bool) -> 
     return started
 
 
-def _prepare_apart(request: Any, out: str, shard_size: int | None, preflight: bool, workers: int) -> list[DeviceGroup]:
-    """Do so in a process of its own, which gives the devices of each worker back to them when it ends."""
+def _prepare_apart(
+    request: Any, out: str, shard_size: int | None, preflight: bool, workers: int | None
+) -> list[DeviceGroup]:
+    """Do so in a process of its own, which gives the devices of each worker back to them when it ends.
+
+    Returns:
+        The devices of each worker on this machine; none if no number of them is given.
+    """
     import jax
 
     with stopping():  # a scheduler's signal to all processes does not end this one halfway
-        groups = divide(workers, platform=jax.default_backend(), devices=jax.local_device_count())
+        here = jax.default_backend(), jax.local_device_count()
+        groups = [] if workers is None else divide(workers, platform=here[0], devices=here[1])
         prepare(request, out, shard_size, preflight)
     return groups
 

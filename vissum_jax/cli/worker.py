@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
@@ -67,9 +69,17 @@ def work_in_groups(run: str, groups: list[DeviceGroup], *, batch_size: int | Non
         ChildProcessError: They all died, and left something.
     """
     from vissum_jax.pipeline.worker import Watch
+    from vissum_jax.runs.engine import worker_name
+    from vissum_jax.runs.place import open_log, open_place
 
     watch = Watch(run, make_progress())
-    codes = run_workers(_serve, (run, batch_size), groups, stop=stop, watch=watch.look)
+    log = open_log(open_place(run))
+
+    def started_again(number: int, code: int) -> None:
+        print(f"vissum: worker {number} was killed by signal {-code} and is started again", file=sys.stderr)
+        log.write("restart", worker_number=number, signal=-code, worker=worker_name())
+
+    codes = run_workers(_serve, (run, batch_size), groups, stop=stop, watch=watch.look, on_restart=started_again)
     left = watch.finish()
     if not stop():
         for number, code in enumerate(codes):
@@ -79,6 +89,48 @@ def work_in_groups(run: str, groups: list[DeviceGroup], *, batch_size: int | Non
         if left:
             raise ChildProcessError(f"no worker is left, but {left.words()} are")
     return left
+
+
+def require_ray() -> None:
+    """Check that Ray is installed.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ValueError("--engine ray needs Ray: pip install 'vissum-jax[ray]'.")
+
+
+def work_on_ray(run: str, workers: int | None, address: str | None, *, batch_size: int | None, stop: Stop) -> Left:
+    """Let workers on a Ray cluster work on a run, and show how far they are.
+
+    Returns:
+        What is left, if they were asked to stop.
+
+    Raises:
+        ChildProcessError: They all failed, and left something.
+    """
+    from vissum_jax.pipeline.worker import Watch
+    from vissum_jax.runs.ray_cluster import run_on_ray
+
+    watch = Watch(run, make_progress())
+    wrong = run_on_ray(_serve_on_ray, (run, batch_size), workers=workers, address=address, stop=stop, watch=watch.look)
+    left = watch.finish()
+    for number, reason in enumerate(wrong):
+        if reason:
+            print(f"vissum: worker {number} of {len(wrong)} on the cluster: {reason}", file=sys.stderr)
+    if left and not stop():
+        raise ChildProcessError(f"no worker is left, but {left.words()} are")
+    return left
+
+
+def _serve_on_ray(run: str, batch_size: int | None, asked: Callable[[], bool]) -> int:
+    """What an actor that `work_on_ray` starts does."""
+    from vissum_jax.pipeline.progress import Silent
+    from vissum_jax.pipeline.worker import work_on
+
+    work_on(run, Silent(), batch_size=batch_size, stop=asked)
+    return DONE
 
 
 def _serve(run: str, batch_size: int | None) -> int:

@@ -19,6 +19,8 @@ T = TypeVar("T")
 # A process begun afresh: JAX's threads and devices do not survive a fork.
 _CONTEXT = multiprocessing.get_context("spawn")
 _SECONDS_BETWEEN_LOOKS = 0.5
+RESTARTS = 3
+"""Times that a worker that died is started again."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,12 @@ def run_workers(
     *,
     stop: Callable[[], bool],
     watch: Callable[[], object],
+    on_restart: Callable[[int, int], object] = lambda worker, code: None,
 ) -> list[int]:
     """Run a worker in each group until all have ended.
 
-    A worker that dies is not started again: the others take over what it held.
+    A worker that dies is started again, at most `RESTARTS` times; the others take over what it held meanwhile. One that
+    ends by itself with an exit code said why, and would do so again.
 
     Args:
         target: A module's function; its result becomes the process's exit code. It gets SIGTERM when it is to stop,
@@ -103,23 +107,40 @@ def run_workers(
         groups: One a worker.
         stop: Whether workers are to finish what they hold and end.
         watch: Called every now and then.
+        on_restart: Called with the number and the exit code of a worker that died and is started again.
 
     Returns:
         Exit codes; minus the signal's number for a worker that was killed.
     """
-    processes = [_CONTEXT.Process(target=_work, args=(group, target, arguments)) for group in groups]
+
+    def start(group: DeviceGroup) -> Any:
+        process = _CONTEXT.Process(target=_work, args=(group, target, arguments))
+        with _break_ignored():
+            process.start()
+        return process
+
+    restarts = [0] * len(groups)
+    processes: list[Any] = []
     told = False
     try:
-        with _break_ignored():
-            for process in processes:
-                process.start()
-        while alive := [process for process in processes if process.is_alive()]:
+        for group in groups:
+            processes.append(start(group))
+        while True:
+            codes = [process.exitcode for process in processes]  # None while one lives
+            died = [number for number, code in enumerate(codes) if code is not None and code < 0]
+            again = [] if stop() else [number for number in died if restarts[number] < RESTARTS]
+            if None not in codes and not again:
+                break
+            for number in again:
+                restarts[number] += 1
+                on_restart(number, codes[number] or 0)
+                processes[number] = start(groups[number])
             if stop() and not told:
-                for process in alive:
-                    process.terminate()
+                for process in processes:
+                    process.terminate()  # which one that has ended does not mind
                 told = True
             watch()
-            wait([process.sentinel for process in alive], timeout=_SECONDS_BETWEEN_LOOKS)
+            wait([process.sentinel for process in processes if process.is_alive()], timeout=_SECONDS_BETWEEN_LOOKS)
     finally:
         # Only a break or an error finds any of them alive; what they held is free once they are gone.
         for process in processes:
