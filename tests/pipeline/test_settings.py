@@ -179,6 +179,7 @@ def test_the_papers_rules_are_a_configuration(name):
     assert stages.matching.descriptor == "hog"
     assert stages.matching.score == "lom"
     assert stages.summaries.self_matches
+    assert (stages.summaries.preference_factor, stages.summaries.preference_per_image) == (1.3, 0.0)
     assert (stages.summaries.member_similarity, stages.summaries.stability_repeats) == (0.0, 0)
     assert stages.proposals.mask_growth == 0
 

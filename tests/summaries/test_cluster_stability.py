@@ -21,7 +21,7 @@ def class_of(noise, seed=0):
 
 
 def stability(similarity, image_ids, config=CONFIG):
-    return cluster_stability(cluster(similarity, config, config.seed), similarity, image_ids, config)
+    return cluster_stability(cluster(similarity, config, config.seed, images=15), similarity, image_ids, config)
 
 
 def test_parts_that_stand_apart_are_always_found_again():
@@ -69,7 +69,7 @@ def test_a_cluster_of_which_nothing_was_drawn_is_not_judged():
 
 def test_a_repeat_that_does_not_converge_finds_nothing_again():
     similarity, image_ids = class_of(noise=0.5)
-    clusters = cluster(similarity, CONFIG, 0)
+    clusters = cluster(similarity, CONFIG, 0, images=15)
     hasty = SummaryConfig(stability_repeats=2, max_iterations=2, retries=0)
     np.testing.assert_array_equal(cluster_stability(clusters, similarity, image_ids, hasty), np.zeros(PARTS))
 

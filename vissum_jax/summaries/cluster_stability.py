@@ -40,7 +40,7 @@ def cluster_stability(
     overlaps = np.full((config.stability_repeats, len(clusters.exemplars)), np.nan)
     for repeat in range(config.stability_repeats):
         drawn = np.flatnonzero(np.isin(image_ids, generator.choice(images, drawn_images, replace=False)))
-        again = cluster(similarity[np.ix_(drawn, drawn)], config, config.seed)
+        again = cluster(similarity[np.ix_(drawn, drawn)], config, config.seed, images=drawn_images)
         overlaps[repeat] = _best_overlaps(clusters.labels[drawn], again.labels, len(clusters.exemplars))
     seen = np.isfinite(overlaps)
     count = seen.sum(axis=0)

@@ -50,10 +50,10 @@ def _attempt(
     return Clustering(np.asarray(result.labels_, dtype=int), exemplars, converged=True, damping=damping)
 
 
-def cluster(similarity: Float[np.ndarray, "m m"], config: SummaryConfig, seed: int) -> Clustering:
+def cluster(similarity: Float[np.ndarray, "m m"], config: SummaryConfig, seed: int, *, images: int) -> Clustering:
     """Group boxes around exemplars (Frey and Dueck, Science 2007; VS 3.2).
 
-        S = C - max(C),   preference = factor * median(S) over all entries
+        S = C - max(C),   preference = (factor + per_image * images) * median(S) over all entries
 
     The maximum is over pairs of different boxes, unless `config.self_matches` (then as VS prints it); affinity
     propagation has no use for the diagonal itself.
@@ -65,6 +65,7 @@ def cluster(similarity: Float[np.ndarray, "m m"], config: SummaryConfig, seed: i
         similarity: C, finite.
         config: Constants.
         seed: Of the noise that breaks ties.
+        images: Number of images that the boxes are from.
 
     Returns:
         Clusters; see `Clustering` for a failure.
@@ -74,7 +75,8 @@ def cluster(similarity: Float[np.ndarray, "m m"], config: SummaryConfig, seed: i
         return Clustering(none, none, converged=True, damping=config.damping)
     pairs = np.ones(similarity.shape, bool) if config.self_matches else ~np.eye(len(similarity), dtype=bool)
     relative = similarity - similarity.max(where=pairs, initial=similarity.min())
-    preference = config.preference_factor * float(np.median(relative))
+    factor = config.preference_factor + config.preference_per_image * images
+    preference = factor * float(np.median(relative))
     damping = config.damping
     result = _attempt(relative, preference, damping, config, seed)
     for _ in range(config.retries):

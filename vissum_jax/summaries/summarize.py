@@ -187,7 +187,7 @@ def summarize_class(
         return without("the match scores are not finite")
     found |= {"similarity_max": float(similarity.max()), "similarity_median": float(np.median(similarity))}
 
-    clusters = cluster(similarity, config, config.seed)
+    clusters = cluster(similarity, config, config.seed, images=len(np.unique(image_ids)))
     found |= {"converged": clusters.converged, "damping": clusters.damping}
     if not clusters.converged:
         return without(
