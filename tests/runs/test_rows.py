@@ -12,9 +12,12 @@ from vissum_jax.runs.rows import (
     SUMMARY_SCHEMA,
     class_summaries,
     decode_mask,
+    decode_soft,
     encode_mask,
+    encode_soft,
     mask_batch,
     mask_table,
+    soft_masks,
     summary_table,
 )
 from vissum_jax.types import (
@@ -187,7 +190,7 @@ def test_a_mask_row_says_what_is_known_of_its_image(table):
 def test_what_an_image_does_not_have_is_null_and_not_nan(table, row, present):
     optional = {
         *("predicted_index", "p_original", "p_soft", "p_binary", "drop_soft", "drop_binary", "area", "transfer_drop"),
-        *("components", "rle", "crop_x", "crop_y", "crop_w", "crop_h", "content_sha256"),
+        *("components", "rle", "crop_x", "crop_y", "crop_w", "crop_h", "content_sha256", "soft"),
     }
     values = table.to_pylist()[row]
     assert all(values[name] is not None for name in present)
@@ -361,3 +364,25 @@ def test_summary_parts_of_several_classes_are_read_as_one_table(tmp_path):
     for number, result in enumerate((nothing, RESULT)):
         pq.write_table(summary_table(result, "x", IMAGES), tmp_path / f"part-{number}.parquet")
     assert pq.read_table(tmp_path).num_rows == 4
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (33, 50), (9, 5)])
+def test_continuous_masks_are_kept_well_enough_to_be_looked_at(shape):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    soft = 0.5 + 0.5 * np.sin(y / 9) * np.cos(x / 11)
+    again = decode_soft(encode_soft(soft), *shape)
+    assert again.shape == shape
+    assert again.dtype == np.float32
+    assert np.abs(again - soft).max() < 0.12
+    assert np.abs(again - soft).mean() < 0.03
+    for value in (0.0, 1.0):
+        np.testing.assert_array_equal(decode_soft(encode_soft(np.full(shape, value)), *shape), np.full(shape, value))
+
+
+def test_rows_give_their_continuous_masks_as_far_as_there_are_any(table, masks):
+    soft = soft_masks(table)
+    assert soft is not None
+    assert soft.shape == masks.soft.shape
+    assert (soft[~masks.has_mask] == 1).all()
+    assert (soft[masks.has_mask] < 1).any()
+    assert soft_masks(table.drop_columns(["soft"])) is None, "an earlier version made the run"

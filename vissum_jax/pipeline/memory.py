@@ -194,14 +194,18 @@ class SummarySet:
         return write_report(out, facts, map(self._class_report, self.classes))
 
     def _class_report(self, result: ClassSummaries) -> ClassReport:
+        from vissum_jax.pipeline.perturbed import perturbed_pictures  # which builds on this module
+
         rows = np.flatnonzero(self.masks.class_index == result.class_index)
+        masks = self.masks.select(rows)
         return ClassReport(
             class_index=result.class_index,
             class_name=self.classifier.spec.class_names[result.class_index],
             files=tuple(f"image {row}" for row in rows),
             images=self.images[rows],
-            masks=self.masks.select(rows),
+            masks=masks,
             summaries=result,
+            perturbed=perturbed_pictures(self.images[rows], masks),
         )
 
 

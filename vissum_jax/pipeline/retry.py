@@ -88,4 +88,4 @@ def _replaced(table: pa.Table, rows: list[int], found: pa.Table) -> pa.Table:
     """A table with some of its rows replaced, in their places."""
     order = np.arange(len(table))
     order[rows] = len(table) + np.arange(len(rows))
-    return pa.concat_tables([table, found]).take(order).combine_chunks()
+    return pa.concat_tables([table, found], promote_options="default").take(order).combine_chunks()

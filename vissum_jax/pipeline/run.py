@@ -104,7 +104,9 @@ class Run:
     def mask_rows(self) -> pa.Table:
         """All mask rows; every part must be done."""
         self.require_masks()
-        return pa.concat_tables([self.masks.read(number) for number in range(len(self.manifest.shards))])
+        return pa.concat_tables(
+            [self.masks.read(number) for number in range(len(self.manifest.shards))], promote_options="default"
+        )
 
     def class_rows(self, class_index: int) -> pa.Table:
         """The mask rows of a class, read from the parts that hold any."""
@@ -112,7 +114,7 @@ class Run:
         own = [
             number for number, (start, stop) in shards if any(entry[1] == class_index for entry in entries[start:stop])
         ]
-        rows = pa.concat_tables([self.masks.read(number) for number in own])
+        rows = pa.concat_tables([self.masks.read(number) for number in own], promote_options="default")
         return rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
 
     def class_result(self, class_index: int) -> ClassSummaries:

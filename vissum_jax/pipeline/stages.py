@@ -34,7 +34,7 @@ from vissum_jax.report import ClassReport, ReportConfig, ReportWriter, RunFacts
 from vissum_jax.report.evaluation import read_comparisons, read_evaluations
 from vissum_jax.runs.engine import Tally, finish_parts, never
 from vissum_jax.runs.leases import LeaseConfig, Leases, holder
-from vissum_jax.runs.rows import mask_batch, mask_table, summary_table
+from vissum_jax.runs.rows import mask_batch, mask_table, soft_masks, summary_table
 from vissum_jax.runs.store import LocalFolder
 from vissum_jax.study.tags import read_tags
 from vissum_jax.types import Crop, MaskBatch, MaskStatus
@@ -80,14 +80,16 @@ def class_report(run: Run, rows: pa.Table, class_index: int) -> ClassReport:
         ChangedError: If a photograph is not the one that its mask was found on.
     """
     entries, images, masks = read_class(run, rows, class_index)
+    own = rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
+    soft = soft_masks(own)
     return ClassReport(
         class_index=class_index,
         class_name=entries[0].class_name,
         files=tuple(entry.image for entry in entries),
         images=images,
-        masks=masks,
+        masks=masks if soft is None else dataclasses.replace(masks, soft=soft),
         summaries=run.class_result(class_index),
-        has_soft=False,
+        has_soft=soft is not None,
     )
 
 

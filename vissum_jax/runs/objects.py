@@ -76,6 +76,9 @@ class ObjectFolder:
         """Put an object: stores show it once it is whole."""
         self._put(f"{self._path}/{name}", data)
 
+    def tidy(self, name: str) -> None:
+        """Nothing to do: an object that was not put whole is not there."""
+
     def create(self, name: str, data: bytes) -> bool:
         """Claim a name; of several who try at once at most one is told True."""
         if self._claims(name):

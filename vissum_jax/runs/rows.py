@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 import warnings
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from pycocotools import mask as coco_mask
 
 from vissum_jax.types import (
@@ -50,9 +51,13 @@ MASK_SCHEMA = pa.schema(
         ("crop_w", pa.float32()),
         ("crop_h", pa.float32()),
         ("content_sha256", pa.string()),
+        ("soft", pa.binary()),
     ]
 )
-"""Mask rows; what an image does not have is null."""
+"""Mask rows; what an image does not have is null. `soft` is for looking at (see `encode_soft`)."""
+
+_SOFT_STEP = 4
+"""Pixels of the continuous mask that become one: it is smooth, and hardly needs more."""
 
 SUMMARY_SCHEMA = pa.schema(
     [
@@ -96,6 +101,28 @@ def decode_mask(rle: bytes, height: int, width: int) -> Bool[np.ndarray, "h w"]:
         # pycocotools 2.0 exports its arrays by a protocol that NumPy 2 deprecates.
         warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
         return coco_mask.decode({"size": [height, width], "counts": rle}).astype(bool)
+
+
+def encode_soft(soft: Float[np.ndarray, "h w"]) -> bytes:
+    """A continuous mask as a picture needs it: means over squares, in 8 bits, compressed by zlib; some KB."""
+    height, width = soft.shape
+    rows, columns = (np.arange(0, side, _SOFT_STEP) for side in (height, width))
+    sums = np.add.reduceat(np.add.reduceat(soft, rows, axis=0), columns, axis=1)
+    pixels = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width)
+    return zlib.compress(np.rint(255 * np.clip(sums / pixels, 0, 1)).astype(np.uint8).tobytes())
+
+
+def decode_soft(data: bytes, height: int, width: int) -> Float[np.ndarray, "h w"]:
+    """A continuous mask again, linear between the middles of the squares."""
+    rows, columns = (np.arange(0, side, _SOFT_STEP) for side in (height, width))
+    unpacked = zlib.decompressobj().decompress(data, len(rows) * len(columns))  # never more than a mask holds
+    small = np.frombuffer(unpacked, np.uint8).reshape(len(rows), len(columns)) / np.float32(255)
+
+    def between(starts: np.ndarray, side: int) -> np.ndarray:
+        middles = (starts + np.append(starts[1:], side) - 1) / 2
+        return np.stack([np.interp(np.arange(side), middles, one) for one in np.eye(len(starts))], axis=1)
+
+    return (between(rows, height) @ small @ between(columns, width).T).astype(np.float32)
 
 
 def mask_table(
@@ -143,12 +170,13 @@ def mask_table(
             "width": [width] * len(masks),
             **boxes,
             "content_sha256": list(hashes),
+            "soft": [encode_soft(mask) if there else None for mask, there in zip(masks.soft, has_mask, strict=True)],
         },
     ).cast(MASK_SCHEMA)
 
 
 def mask_batch(table: pa.Table) -> MaskBatch:
-    """Masks from their rows; the continuous mask is the binary one, which is all that rows keep."""
+    """Masks from their rows; the continuous mask is the binary one, exactly (see `soft_masks` for a picture of it)."""
     column = table.to_pydict()
 
     def numbers(name: str, missing: float, dtype: type) -> np.ndarray:
@@ -174,6 +202,19 @@ def mask_batch(table: pa.Table) -> MaskBatch:
         components=numbers("components", 0, np.int32),
         passes=numbers("passes", 0, np.int32),
     )
+
+
+def soft_masks(table: pa.Table) -> Float[np.ndarray, "n h w"] | None:
+    """Continuous masks of rows, as far as they are kept; 1 where there is none, None for runs of earlier versions."""
+    if "soft" not in table.column_names:
+        return None
+    column = table.select(["soft", "height", "width"]).to_pydict()
+    shape = (column["height"][0], column["width"][0]) if len(table) else (1, 1)
+    soft = np.ones((len(table), *shape), np.float32)
+    for row, data in enumerate(column["soft"]):
+        if data is not None:
+            soft[row] = decode_soft(data, *shape)
+    return soft
 
 
 def summary_table(result: ClassSummaries, class_name: str, images: Sequence[str]) -> pa.Table:

@@ -64,6 +64,10 @@ class Storage(Protocol):
         """Put bytes in place, durably: a reader sees the old ones or all of the new ones."""
         ...
 
+    def tidy(self, name: str) -> None:
+        """Remove what killed writers of a name left behind; for who alone may write it now."""
+        ...
+
     def create(self, name: str, data: bytes) -> bool:
         """Put bytes where there are none; of several that try at once at most one is told True, sooner or later one."""
         ...
@@ -111,8 +115,11 @@ class LocalFolder:
         return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file atomically, and remove what killed writers of it left behind."""
+        """Write a file atomically."""
         write_atomically(self.path / name, data)
+
+    def tidy(self, name: str) -> None:
+        """Remove the unfinished files of other writers."""
         for leftover in self.path.glob(f".{name}.*.partial"):
             leftover.unlink(missing_ok=True)
 
@@ -225,13 +232,15 @@ class PartStore:
         return f"{cls.name(number)}.done"
 
     def commit(self, number: int, table: pa.Table) -> None:
-        """Write a part, then its marker."""
+        """Write a part, then its marker; for who holds the part's lease."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         data = buffer.getvalue()
         self.storage.write(self.part_name(number), data)
         record = {"rows": table.num_rows, "sha256": hashlib.sha256(data).hexdigest()}
         self.storage.write(self.marker_name(number), json.dumps(record).encode())
+        for name in (self.part_name(number), self.marker_name(number)):
+            self.storage.tidy(name)
 
     def state(self, number: int) -> PartState:
         """What is there of a part."""
