@@ -21,6 +21,7 @@ from vissum_jax.pipeline import (
     summary_stage,
 )
 from vissum_jax.pipeline.progress import Silent
+from vissum_jax.pipeline.run import default_shard_size
 from vissum_jax.runs.manifest import Manifest
 from vissum_jax.types import MaskStatus
 
@@ -526,3 +527,9 @@ def test_images_may_be_any_size(tmp_path):
     (row,) = run.mask_rows().to_pylist()
     assert (row["crop_x"], row["crop_y"], row["crop_w"], row["crop_h"]) == (50.0, 0.0, 100.0, 100.0)
     assert (row["height"], row["width"]) == (64, 64)
+
+
+@pytest.mark.parametrize(("backend", "size"), [("cpu", SHARD), ("gpu", 1024), ("tpu", 1024)])
+def test_parts_are_larger_on_an_accelerator(monkeypatch, backend, size):
+    monkeypatch.setattr("jax.default_backend", lambda: backend)
+    assert default_shard_size() == size

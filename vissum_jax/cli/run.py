@@ -64,7 +64,8 @@ def run(
         classes: Class folders or labels to take, separated by commas: names, WordNet ids or indices. All by default.
         limit: Most images of a class.
         batch_size: Images searched at once; by default what suits the device.
-        shard_size: Images of a part of the masks, 64 by default: so many are computed again at most after a crash.
+        shard_size: Images of a part of the masks, 64 by default (1024 on an accelerator): so many are computed
+            again at most after a crash.
         workers: Processes that share the work, each with its share of this machine's GPUs or processor cores; one by
             default. On a Ray cluster one for each of its GPUs by default.
         engine: Where workers run: local (default), or ray for a Ray cluster whose nodes see IMAGES and RUN.

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import jax
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,8 +27,9 @@ from vissum_jax.runs.rows import class_summaries
 from vissum_jax.runs.store import PartStore, Storage, local_path
 from vissum_jax.types import Classifier, ClassSummaries
 
-SHARD_SIZE = 64
-"""Images of a mask part, unless asked for otherwise: what is computed again, at most, after a crash."""
+SHARD_SIZE, SHARD_SIZE_ON_ACCELERATOR = 64, 1024
+"""Images of a mask part, unless asked for otherwise: what is computed again, at most, after a crash. An accelerator
+gets through more in a second, and its slots run empty at the end of every part."""
 
 _PACKAGES = (
     "jax",
@@ -160,6 +162,11 @@ def _manifest(config: RunConfig, classifier: Classifier, source: ImageSource, sh
     )
 
 
+def default_shard_size() -> int:
+    """Images of a mask part on what JAX computes on."""
+    return SHARD_SIZE if jax.default_backend() == "cpu" else SHARD_SIZE_ON_ACCELERATOR
+
+
 def start_run(
     config: RunConfig,
     folder: Path | str,
@@ -173,7 +180,7 @@ def start_run(
         config: What is asked for.
         folder: The RUN folder, ``s3://bucket/run`` or ``gs://bucket/run``.
         check: Looks at the network before anything is written, and raises ValueError if it does not fit.
-        shard_size: Images of a mask part; None for the one of the run that is there, or `SHARD_SIZE`.
+        shard_size: Images of a mask part; None for the one of the run that is there, or `default_shard_size()`.
 
     Raises:
         FileNotFoundError: The photographs, the weights or the network are not there.
@@ -197,7 +204,7 @@ def start_run(
         limit=config.limit,
         known=_known(storage, config, classifier),
     )
-    manifest = _manifest(config, classifier, source, shard_size or SHARD_SIZE)
+    manifest = _manifest(config, classifier, source, shard_size or default_shard_size())
     if storage.version(MANIFEST_FILE) is None:
         manifest.save(storage)
     there = load_manifest(storage)  # another process may have started the run at the same moment
