@@ -58,7 +58,7 @@ def run_on_ray(
         ConnectionError: There is no cluster at the address.
         ChildProcessError: The cluster has no room for a single worker.
     """
-    import ray  # of the [ray] extra
+    import ray  # of the [ray] extra  # pyright: ignore[reportMissingImports]
 
     ours = not ray.is_initialized()
     if ours:
