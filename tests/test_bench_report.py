@@ -25,9 +25,9 @@ def test_the_benchmark_prints_one_object(importable, capsys, monkeypatch, tmp_pa
     assert [row["metric"] for row in results] == ["time", "processor time", "peak memory", "size", "files"]
     assert {row["case"] for row in results} == {"report, 2 classes x 6 photographs"}
     report = tmp_path / "kept" / "run" / "report"
-    # A page and three pictures of each photograph; a tile for each member that six photographs leave.
+    # A page and four pictures of each photograph; a tile for each member that six photographs leave.
     tiles = sum(min(size, 6) for size in (*bench_report.KEPT, *bench_report.DROPPED))
-    assert len(list((report / "classes").rglob("*"))) == 2 * (1 + 1 + 4 * 6 + tiles)
+    assert len(list((report / "classes").rglob("*"))) == 2 * (1 + 1 + 5 * 6 + tiles)
     assert results[-1]["value"] == sum(path.is_file() for path in report.rglob("*"))
 
 

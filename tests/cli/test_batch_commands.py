@@ -111,7 +111,7 @@ def without_processes(monkeypatch):
 def test_workers_share_a_run_and_its_first_process_writes_the_report(
     vissum, small, without_processes, monkeypatch, tmp_path
 ):
-    def one_after_the_other(target, arguments, groups, *, stop, watch):
+    def one_after_the_other(target, arguments, groups, *, stop, watch, on_restart):
         return [(target(*arguments), watch())[0] for _ in groups]
 
     monkeypatch.setattr(worker_module, "run_workers", one_after_the_other)

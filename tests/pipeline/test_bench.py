@@ -1,5 +1,6 @@
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 import toys
@@ -20,6 +21,7 @@ def classifier():
 
 @pytest.fixture(scope="module")
 def trial(classifier):
+    jax.clear_caches()  # what other tests have compiled would take no time here
     progress = toys.Recorder()
     result = run_trial(classifier, toys.mask_config(), STAGES, progress, batch_size=4, seconds=1.5)
     progress.assert_complete()

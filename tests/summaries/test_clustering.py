@@ -63,9 +63,8 @@ def test_the_input_is_left_alone():
 
 def test_a_larger_factor_gives_fewer_clusters():
     similarity, _ = groups(2)
-    counts = [
-        len(cluster(similarity, SummaryConfig(preference_factor=f), 0, images=15).exemplars) for f in (0.0, 1.0, 40)
-    ]
+    configs = [SummaryConfig(preference_factor=f, preference_per_image=0.0) for f in (0.0, 1.3, 40)]
+    counts = [len(cluster(similarity, config, 0, images=15).exemplars) for config in configs]
     assert counts[0] > counts[1] > counts[2]
     assert counts[1] == 3
 
