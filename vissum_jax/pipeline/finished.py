@@ -50,9 +50,7 @@ class FinishedRun:
     def classes(self) -> Iterator[FinishedClass]:
         """What was found, class by class, by index."""
         masks = PartStore(self.folder / "masks")
-        rows = pa.concat_tables(
-            [masks.read(number) for number in range(len(self.manifest.shards))], promote_options="default"
-        )
+        rows = masks.read_all(range(len(self.manifest.shards)))
         for class_index, class_name in sorted(self.manifest.classes.items()):
             own = rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
             yield FinishedClass(

@@ -106,9 +106,7 @@ class Run:
     def mask_rows(self) -> pa.Table:
         """All mask rows; every part must be done."""
         self.require_masks()
-        return pa.concat_tables(
-            [self.masks.read(number) for number in range(len(self.manifest.shards))], promote_options="default"
-        )
+        return self.masks.read_all(range(len(self.manifest.shards)))
 
     def class_rows(self, class_index: int) -> pa.Table:
         """The mask rows of a class, read from the parts that hold any."""
@@ -116,7 +114,7 @@ class Run:
         own = [
             number for number, (start, stop) in shards if any(entry[1] == class_index for entry in entries[start:stop])
         ]
-        rows = pa.concat_tables([self.masks.read(number) for number in own], promote_options="default")
+        rows = self.masks.read_all(own)
         return rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
 
     def class_result(self, class_index: int) -> ClassSummaries:

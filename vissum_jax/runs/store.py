@@ -11,7 +11,7 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -265,6 +265,10 @@ class PartStore:
     def read(self, number: int) -> pa.Table:
         """Read a part."""
         return pq.read_table(io.BytesIO(self.storage.read(self.part_name(number))))
+
+    def read_all(self, numbers: Iterable[int]) -> pa.Table:
+        """Rows of several parts in their order; a column that parts of earlier versions lack is null there."""
+        return pa.concat_tables([self.read(number) for number in numbers], promote_options="default")
 
     def discard(self, number: int) -> None:
         """Remove a part, its marker first."""
