@@ -16,6 +16,7 @@ from vissum_jax.cli.demo import demo
 from vissum_jax.cli.errors import FAILED
 from vissum_jax.cli.evaluate import evaluate
 from vissum_jax.cli.export import export
+from vissum_jax.cli.features import features
 from vissum_jax.cli.localize import localize
 from vissum_jax.cli.models import models
 from vissum_jax.cli.retry import retry
@@ -39,6 +40,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "compare": compare,
     "export": export,
+    "features": features,
     "study": study,
     "split": split,
     "saliency": saliency,
