@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from vissum_jax.attribution.endpoint_gradient import spatial_endpoints
+from vissum_jax.attribution.network_trace import Site, trace_network
 from vissum_jax.types import Classifier
 
 
@@ -69,18 +69,22 @@ def response_columns(classifier: Classifier) -> Columns:
     """The filters whose responses are taken: those of every feature map of more than one place that the logits use.
 
     Endpoints without places (pooled features, fully connected layers) have no maps to measure or to show, and of those
-    that the network does not go on with none can support an answer.
+    that the network does not go on with none can support an answer. What is reported under two names counts once, under
+    the first that the network lists.
 
     Raises:
         ValueError: If the network reports no such feature map.
     """
     spec = classifier.spec
     images = jnp.zeros((1, spec.input_height, spec.input_width, 3), jnp.float32)  # is traced, not computed with
-    layers = spatial_endpoints(classifier, images)
-    if not layers:
+    trace = trace_network(classifier, images)
+    by_site: dict[Site | None, str] = {}
+    for layer in trace.spatial_endpoints():
+        by_site.setdefault(trace.site(layer), layer)
+    if not by_site:
         raise ValueError(f"{spec.name!r} reports no feature map (b, h, w, c) that its logits depend on.")
-    shapes = jax.eval_shape(classifier.apply, classifier.params, images).endpoints
-    return Columns(layers, tuple(shapes[layer].shape[-1] for layer in layers))
+    layers = tuple(by_site.values())
+    return Columns(layers, tuple(trace.shapes.endpoints[layer].shape[-1] for layer in layers))
 
 
 @partial(jax.jit, static_argnames="layers")
