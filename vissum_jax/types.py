@@ -191,6 +191,27 @@ class MaskBatch:
         """(p0 - p1) / p0 with the binary mask (VS 4.1)."""
         return (self.p_original - self.p_binary) / self.p_original
 
+    def _repr_html_(self) -> str:
+        from vissum_jax import notebook  # late: see there
+
+        shown = range(min(len(self), notebook.MOST_ROWS))
+        pictures = [notebook.mask_picture(self.soft[row], self.salient[row]) for row in shown]
+        columns = {
+            "image": range(len(self)),
+            "mask": [notebook.thumbnail(picture, f"Mask of image {row}") for row, picture in enumerate(pictures)],
+            "class": self.class_index,
+            "answered": self.predicted_index,
+            "probability": self.p_original,
+            "drop": self.drop_binary,
+            "area": self.area,
+            "transfer": self.transfer_drop,
+            "status": [
+                f"{status}: {why}" if why else status for status, why in zip(self.status, self.reason, strict=True)
+            ],
+        }
+        note = f"{self.has_mask.sum()} of {len(self)} images have a mask; red is what it perturbs"
+        return notebook.table("MaskBatch", note, columns, rows=len(self))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProposalBatch:
@@ -259,6 +280,15 @@ class Summary:
         """Members that pass the member rule."""
         return tuple(member for member in self.members if member.kept)
 
+    def _repr_html_(self) -> str:
+        from vissum_jax import notebook  # late: see there
+
+        names = ("rank", "image", "box", "similarity", "ssim", "kept")
+        columns = {name: [getattr(member, name) for member in self.members] for name in names}
+        what = "kept" if self.kept else f"dropped: {self.reason}"
+        note = f"{what}; SSIM {notebook.cell(self.ssim)}, importance {notebook.cell(self.importance)}"
+        return notebook.table(f"Summary {self.number + 1}", note, columns, rows=len(self.members))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterDiagnostics:
@@ -298,3 +328,18 @@ class ClassSummaries:
     def kept(self) -> tuple[Summary, ...]:
         """Summaries that pass the consistency rule."""
         return tuple(summary for summary in self.summaries if summary.kept)
+
+    def _repr_html_(self) -> str:
+        from vissum_jax import notebook  # late: see there
+
+        columns = {
+            "summary": [summary.number + 1 for summary in self.summaries],
+            "members": [len(summary.members) for summary in self.summaries],
+            "kept members": [len(summary.kept_members) for summary in self.summaries],
+            "importance": [summary.importance for summary in self.summaries],
+            "ssim": [summary.ssim for summary in self.summaries],
+            "stability": [summary.stability for summary in self.summaries],
+            "verdict": ["kept" if summary.kept else summary.reason for summary in self.summaries],
+        }
+        note = self.reason or f"{len(self.kept)} summaries of {self.diagnostics.images} images"
+        return notebook.table(f"Class {self.class_index}", note, columns, rows=len(self.summaries))

@@ -193,6 +193,11 @@ class SummarySet:
         facts = RunFacts(model=spec.name, preset="", class_names=spec.class_names, device=device_name())
         return write_report(out, facts, map(self._class_report, self.classes))
 
+    def _repr_html_(self) -> str:
+        from vissum_jax.pipeline.display import summary_set_html  # only once a notebook asks
+
+        return summary_set_html(self)
+
     def _class_report(self, result: ClassSummaries) -> ClassReport:
         from vissum_jax.pipeline.perturbed import perturbed_pictures  # which builds on this module
 
