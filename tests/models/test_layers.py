@@ -7,8 +7,17 @@ import pytest
 from flax import nnx
 from oracles import networks as oracle
 
-from vissum_jax.models.layers import Conv, LayerNorm, Linear, average_around, flatten_by_channel
+from vissum_jax.models.layers import (
+    Conv,
+    LayerNorm,
+    Linear,
+    average_around,
+    convolve_together,
+    flatten_by_channel,
+    use_convolution,
+)
 from vissum_jax.models.vit import SelfAttention
+from vissum_jax.ops.conv import conv2d
 
 RANDOM = np.random.default_rng(0)
 
@@ -24,6 +33,18 @@ def test_convolutions_may_be_oblong(size: tuple[int, int]):
     pads = ((size[0] // 2, size[0] // 2), (size[1] // 2, size[1] // 2))
     expected = oracle.convolve(images, np.asarray(layer.kernel[...]), stride=1, pads=pads)
     np.testing.assert_allclose(layer(images), expected, atol=1e-5)
+
+
+def test_every_convolution_of_a_network_can_be_computed_by_another_function():
+    def twice(images, kernel, *, stride, padding):
+        return 2 * conv2d(images, kernel, stride=stride, padding=padding)
+
+    network = nnx.Sequential(Conv(4, 5, 3, rngs=nnx.Rngs(0)), Conv(5, 2, 3, stride=2, rngs=nnx.Rngs(1)))
+    images = _random(1, 6, 6, 4)
+    plain, together = network(images), convolve_together([network.layers[0]], images)
+    use_convolution(network, twice)
+    np.testing.assert_allclose(network(images), 4 * plain, rtol=1e-5)
+    np.testing.assert_allclose(convolve_together([network.layers[0]], images), 2 * together, rtol=1e-5)
 
 
 def test_fully_connected_layers_take_tokens():

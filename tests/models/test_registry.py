@@ -289,7 +289,8 @@ def test_a_function_of_ones_own_is_called(tmp_path: Path, monkeypatch: pytest.Mo
     with _raises(ValueError, message):
         load_classifier("no_such_package.x:f")
     message = (
-        "`weights`, `class_names`, `activation` and `precision` are up to the function own_network:make_classifier."
+        "`weights`, `class_names`, `activation`, `convolution` and `precision` are up to the function "
+        "own_network:make_classifier."
     )
     with _raises(ValueError, message):
         load_classifier("own_network:make_classifier", weights="w.npz")

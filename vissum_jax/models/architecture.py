@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from vissum_jax.models.keys import KeyMap, LayerKeys, LayerShapes, NativeKeys
-from vissum_jax.models.layers import Normalization
+from vissum_jax.models.layers import Convolution, Normalization, use_convolution
 from vissum_jax.types import Outputs, PyTree
 
 Activation = Callable[[Array], Array]
@@ -46,6 +46,8 @@ class Architecture:
 
     Attributes:
         name: Registry name.
+        variant_of: The network that this one is with other weights, if there is one; a file of weights belongs to that
+            one unless this one is named.
         build: Makes the network.
         activation: The network's own activation function.
         head: Path of the layer that gives the logits.
@@ -65,6 +67,7 @@ class Architecture:
     """
 
     name: str
+    variant_of: str = ""
     build: Build
     activation: Activation = jax.nn.relu
     head: str
@@ -96,13 +99,20 @@ class Network(NamedTuple):
 
 
 @functools.cache
-def make_network(architecture: Architecture, *, num_classes: int, activation: Activation | None = None) -> Network:
+def make_network(
+    architecture: Architecture,
+    *,
+    num_classes: int,
+    activation: Activation | None = None,
+    convolution: Convolution | None = None,
+) -> Network:
     """Build a network once per process, so that every classifier of one kind shares compiled programs.
 
     Args:
         architecture: The network.
         num_classes: Number of logits.
         activation: Takes the place of the network's own activation, e.g. for guided backpropagation.
+        convolution: Takes the place of the convolution, e.g. one whose gradient has no stride.
 
     Returns:
         The apply function and the shapes of its parameters.
@@ -112,6 +122,8 @@ def make_network(architecture: Architecture, *, num_classes: int, activation: Ac
             num_classes=num_classes, activation=activation or architecture.activation, rngs=nnx.Rngs(0)
         )
     )
+    if convolution is not None:
+        use_convolution(network, convolution)
     graph, state = nnx.split(network)
 
     # The graph definition is closed over and the parameters are plain arrays: `nnx.jit` would walk the graph

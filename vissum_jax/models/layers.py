@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,16 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from vissum_jax.ops.conv import Padding, conv2d
+
+
+class Convolution(Protocol):
+    """A function that stands in for `conv2d`, with its arguments."""
+
+    def __call__(
+        self, images: Float[Array, "b h w i"], kernel: Float[Array, "kh kw i o"], *, stride: int, padding: Padding
+    ) -> Float[Array, "b out_h out_w o"]:
+        """Convolve."""
+        ...
 
 
 class Conv(nnx.Module):
@@ -31,10 +42,11 @@ class Conv(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(outputs))
         self.stride = stride
         self.padding = padding
+        self.convolution: Convolution = conv2d
 
     def __call__(self, images: Float[Array, "b h w i"]) -> Float[Array, "b out_h out_w o"]:
         """Convolve and add the bias."""
-        return conv2d(images, self.kernel[...], stride=self.stride, padding=self.padding) + self.bias[...]
+        return self.convolution(images, self.kernel[...], stride=self.stride, padding=self.padding) + self.bias[...]
 
 
 def convolve_together(layers: Sequence[Conv], images: Float[Array, "b h w i"]) -> Float[Array, "b h w o"]:
@@ -44,7 +56,14 @@ def convolve_together(layers: Sequence[Conv], images: Float[Array, "b h w i"]) -
     """
     kernel = jnp.concatenate([layer.kernel[...] for layer in layers], axis=-1)
     bias = jnp.concatenate([layer.bias[...] for layer in layers])
-    return conv2d(images, kernel, stride=layers[0].stride, padding=layers[0].padding) + bias
+    return layers[0].convolution(images, kernel, stride=layers[0].stride, padding=layers[0].padding) + bias
+
+
+def use_convolution(network: nnx.Module, convolution: Convolution) -> None:
+    """Let every convolution of a network be computed by another function, e.g. one with a derivative of its own."""
+    for _, module in nnx.iter_modules(network):
+        if isinstance(module, Conv):
+            module.convolution = convolution
 
 
 class Linear(nnx.Module):

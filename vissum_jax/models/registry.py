@@ -20,6 +20,7 @@ from vissum_jax.models.checkpoint import Checkpoint, read_checkpoint, write_chec
 from vissum_jax.models.fitting import count_classes, fitting, key_map_for
 from vissum_jax.models.imagenet import imagenet_classes
 from vissum_jax.models.keys import convert_arrays
+from vissum_jax.models.layers import Convolution
 from vissum_jax.models.specialized import PREFIX, read_specialization, specialize
 from vissum_jax.models.transfer import TransferProgress
 from vissum_jax.models.user_network import load_user_network
@@ -35,6 +36,7 @@ def load_classifier(
     weights: str | Path | None = None,
     class_names: Sequence[str] | None = None,
     activation: Activation | None = None,
+    convolution: Convolution | None = None,
     precision: str = "float32",
 ) -> Classifier:
     """Load a network with its weights.
@@ -49,6 +51,8 @@ def load_classifier(
             installed package, or the official ones, which are downloaded once (see `fetch_weights`).
         class_names: One name per logit; None takes the file's own, or ImageNet's for 1000 logits.
         activation: Takes the place of the network's own activation function, e.g. for guided backpropagation.
+        convolution: Takes the place of `vissum_jax.ops.conv.conv2d`, e.g. `destrided_conv2d` for explanations free of
+            stride artefacts.
         precision: Number type of weights and activations, ``float32`` or ``bfloat16`` (faster on GPU and TPU, slower
             on most CPUs). Logits and endpoints come out in float32.
 
@@ -66,18 +70,25 @@ def load_classifier(
         if parts.model.startswith(PREFIX):
             raise ValueError(f"`model` {name!r} was made for {parts.model!r}; only networks can be specialised.")
         base = load_classifier(
-            parts.model, weights=weights, class_names=class_names, activation=activation, precision=precision
+            parts.model,
+            weights=weights,
+            class_names=class_names,
+            activation=activation,
+            convolution=convolution,
+            precision=precision,
         )
         return specialize(base, parts, sha256=sha256)
     if ":" in name:
-        if (weights, class_names, activation, precision) != (None, None, None, "float32"):
-            raise ValueError(f"`weights`, `class_names`, `activation` and `precision` are up to the function {name}.")
+        if (weights, class_names, activation, convolution, precision) != (None, None, None, None, "float32"):
+            raise ValueError(
+                f"`weights`, `class_names`, `activation`, `convolution` and `precision` are up to the function {name}."
+            )
         return load_user_network(name)
     architecture = find_architecture(name)
     path = have_weights(architecture) if weights is None else Path(weights).expanduser()
     checkpoint = read_checkpoint(path)
     num_classes = count_classes(checkpoint, architecture)
-    network = make_network(architecture, num_classes=num_classes, activation=activation)
+    network = make_network(architecture, num_classes=num_classes, activation=activation, convolution=convolution)
     try:
         layers = convert_arrays(
             checkpoint.arrays,
@@ -114,7 +125,7 @@ def init_classifier(name: str, *, class_names: Sequence[str], key: jax.Array) ->
     architecture = find_architecture(name)
     return Classifier(
         params=initial_params(architecture, num_classes=len(class_names), key=key),
-        apply=make_network(architecture, num_classes=len(class_names), activation=None).apply,
+        apply=make_network(architecture, num_classes=len(class_names), activation=None, convolution=None).apply,
         spec=_spec(architecture, tuple(class_names), (), sha256=""),
     )
 
