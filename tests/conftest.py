@@ -29,3 +29,15 @@ def object_server():
         system = fs.S3FileSystem(endpoint_override=address, region="us-east-1", allow_bucket_creation=True)
         system.create_dir(BUCKET)
         yield server
+
+
+@pytest.fixture(scope="session")
+def google_server():
+    """A Google Cloud Storage server on this machine with an empty bucket, which this process and its children find."""
+    pytest.importorskip("gcp_storage_emulator", reason="gcp-storage-emulator is not installed: [test] has it")
+    from google_server import GoogleServer
+
+    with GoogleServer() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server

@@ -14,8 +14,11 @@ _numbers = itertools.count()
 
 
 @pytest.fixture
-def bucket_run(object_server):
-    return f"s3://bucket/cli/{os.getpid()}-{next(_numbers)}"
+def bucket_run(request):
+    """A place in a bucket of Amazon's kind of store, or of the one that a test names."""
+    scheme = getattr(request, "param", "s3")
+    request.getfixturevalue({"s3": "object_server", "gs": "google_server"}[scheme])
+    return f"{scheme}://bucket/cli/{os.getpid()}-{next(_numbers)}"
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,7 @@ def test_a_run_in_a_bucket_is_the_run_in_a_folder(vissum, photos, bucket_run, tm
     )
 
 
+@pytest.mark.parametrize("bucket_run", ["gs", pytest.param("s3", marks=pytest.mark.slow)], indirect=True)
 def test_a_run_in_a_bucket_goes_on_where_it_was_and_says_how_far_it_is(vissum, photos, bucket_run):
     first = vissum(*command(photos, bucket_run))
     assert first.code == 0, first.complaint
@@ -104,10 +108,12 @@ def test_commands_that_work_on_folders_say_so(vissum, bucket_run, name):
     assert "is in an object store; this command works on folders" in answer.complaint
 
 
-def test_a_place_without_a_run_and_a_bucket_that_is_not_there_end_in_one_line(vissum, object_server, photos):
-    answer = vissum("status", "s3://bucket/nowhere")
+@pytest.mark.parametrize(("scheme", "server"), [("s3", "object_server"), ("gs", "google_server")])
+def test_a_place_without_a_run_and_a_bucket_that_is_not_there_end_in_one_line(vissum, photos, request, scheme, server):
+    request.getfixturevalue(server)
+    answer = vissum("status", f"{scheme}://bucket/nowhere")
     assert answer.code == 2
-    assert "'s3://bucket/nowhere' is not a RUN folder: it holds no manifest.json" in answer.complaint
-    answer = vissum(*command(photos, "s3://nobucket/run"))
+    assert f"'{scheme}://bucket/nowhere' is not a RUN folder: it holds no manifest.json" in answer.complaint
+    answer = vissum(*command(photos, f"{scheme}://nobucket/run"))
     assert answer.code == 2
     assert "nobucket" in answer.complaint

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import time
 from collections.abc import Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -34,6 +36,7 @@ _ATTEMPTS = 8  # of a request that a busy store refuses; with the waits between 
 _SECONDS = 60  # that a request may take
 _READERS = 16  # requests at once where many small objects are read
 _OPTIONS = ("endpoint_override", "region", "scheme")
+_GOOGLES_STATUS = re.compile(r"google::cloud::Status\((.*?) error_info=", re.DOTALL)
 
 
 class ObjectFolder:
@@ -61,7 +64,7 @@ class ObjectFolder:
         return ObjectFolder(self._system, f"{self._path}/{folder}", f"{self._name}/{folder}")
 
     def names(self) -> set[str]:
-        """Names of all objects and folders directly in it."""
+        """Names of all objects directly in it, and of folders but in Google's store, of which pyarrow lists none."""
         return {entry.base_name for entry in self._list(self._path)}
 
     def read(self, name: str) -> bytes:
@@ -122,7 +125,8 @@ class ObjectFolder:
         return [entry for entry in self._list(f"{self._path}/{_CLAIMS}") if entry.base_name.rpartition("~")[0] == name]
 
     def _list(self, path: str) -> list[fs.FileInfo]:
-        return self._system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        with _naming(path):
+            return self._system.get_file_info(fs.FileSelector(path, allow_not_found=True))
 
     def _get(self, path: str) -> bytes:
         try:
@@ -137,20 +141,31 @@ class ObjectFolder:
             return self._get_once(path)
 
     def _get_once(self, path: str) -> bytes:
-        with self._system.open_input_stream(path) as stream:
+        with _naming(path), self._system.open_input_stream(path) as stream:
             return stream.read()
 
     def _put(self, path: str, data: bytes) -> None:
         # Not in a context, which would close the stream, and so put what there is of the object, after a failure too.
-        stream = self._system.open_output_stream(path)
-        stream.write(data)
-        stream.close()
+        with _naming(path):
+            stream = self._system.open_output_stream(path)
+            stream.write(data)
+            stream.close()
 
     def _delete(self, path: str) -> None:
-        try:
+        with suppress(FileNotFoundError), _naming(path):
             self._system.delete_file(path)
-        except FileNotFoundError:
-            return
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Failures name the object: as pyarrow tells them, Google's do not, and quote all that its library knows."""
+    try:
+        yield
+    except OSError as error:
+        if path in str(error):
+            raise
+        status = _GOOGLES_STATUS.search(str(error))
+        raise type(error)(f"{path!r}: {status[1] if status else error}") from error
 
 
 class ObjectLog:
