@@ -52,6 +52,10 @@ class Columns:
         """Layer and channel of a column."""
         return self.layers[self.layer_index[column]], int(self.channel[column])
 
+    def column(self, layer: str, channel: int) -> int:
+        """The column of a filter."""
+        return range(len(self))[self.of_layer(layer)][channel]
+
     def of_layer(self, layer: str) -> slice:
         """The columns of a layer.
 
@@ -116,3 +120,19 @@ def responses(
     x = jnp.concatenate([shares(layer) for layer in layers], axis=1)
     length = jnp.linalg.norm(x, axis=1, keepdims=True)
     return jnp.where(length == 0, 0.0, x / jnp.where(length == 0, 1.0, length))
+
+
+@partial(jax.jit, static_argnames="layers")
+def strongest_places(
+    classifier: Classifier, images: Float[Array, "b h w 3"], *, layers: tuple[str, ...]
+) -> Int[Array, "b columns 2"]:
+    """Row and column, in its map, of the unit of every filter that is activated most; the first of several."""
+    endpoints = classifier(images).endpoints
+
+    def places(layer: str) -> Int[Array, "b c 2"]:
+        maps = endpoints[layer]
+        batch, rows, columns, channels = maps.shape
+        found = jnp.argmax(maps.reshape(batch, rows * columns, channels), axis=1)
+        return jnp.stack(jnp.divmod(found, columns), axis=-1)
+
+    return jnp.concatenate([places(layer) for layer in layers], axis=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +65,10 @@ class FeatureSelection:
         order = np.argsort(-np.abs(weights), kind="stable")
         return order[: np.count_nonzero(weights)]
 
-    def save(self, folder: Path | str) -> None:
-        """Write ``weights.npz`` and ``selection.json`` into a folder that exists."""
-        np.savez_compressed(Path(folder) / WEIGHTS, weights=self.weights, class_index=self.class_index)
+    def encode(self) -> dict[str, bytes]:
+        """The files of a selection, by name: ``weights.npz`` and ``selection.json``."""
+        arrays = io.BytesIO()
+        np.savez_compressed(arrays, weights=self.weights, class_index=self.class_index)
         facts = {
             "model": self.model,
             "layers": self.columns.layers,
@@ -73,7 +76,12 @@ class FeatureSelection:
             "class_names": self.class_names,
             "mu": self.mu,
         }
-        (Path(folder) / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        return {WEIGHTS: arrays.getvalue(), FACTS: json.dumps(facts, indent=1).encode()}
+
+    def save(self, folder: Path | str) -> None:
+        """Write the files into a folder that exists."""
+        for name, data in self.encode().items():
+            (Path(folder) / name).write_bytes(data)
 
     @classmethod
     def load(cls, folder: Path | str) -> FeatureSelection:
@@ -87,17 +95,17 @@ class FeatureSelection:
             facts = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))
             with np.load(Path(folder) / WEIGHTS, allow_pickle=False) as arrays:
                 weights, class_index = arrays["weights"], arrays["class_index"]
+            return cls(
+                model=facts["model"],
+                columns=Columns(tuple(facts["layers"]), tuple(facts["widths"])),
+                weights=weights,
+                class_index=class_index,
+                class_names=tuple(facts["class_names"]),
+                mu=facts["mu"],
+            )
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"{str(folder)!r} holds no selected features; make them with `vissum features select`."
             ) from None
-        except (KeyError, OSError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(f"{str(folder)!r}: the selection is damaged: {error}.") from error
-        return cls(
-            model=facts["model"],
-            columns=Columns(tuple(facts["layers"]), tuple(facts["widths"])),
-            weights=weights,
-            class_index=class_index,
-            class_names=tuple(facts["class_names"]),
-            mu=facts["mu"],
-        )
