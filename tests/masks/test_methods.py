@@ -50,6 +50,7 @@ def test_all_methods_are_there():
         "grad_cam",
         "grad_cam_pp",
         "guided_backprop",
+        "deconvnet",
         "guided_grad_cam",
         "rise",
         "extremal",

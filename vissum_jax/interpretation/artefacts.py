@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+_LOBE = 2
+"""Half the width of a Hann window's main lobe, in frequencies of the transform."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GridEnergyConfig:
@@ -44,13 +47,16 @@ def grid_energy(heat: Float[np.ndarray, "h w"], *, stride: int, config: GridEner
         A share in [0, 1]; 0 for a map that is the same everywhere.
 
     Raises:
-        ValueError: If the stride is below 2 or the map is too small to hold its grid four times.
+        ValueError: If the stride is below 2, or the map so small that the window's own lobe is wider than the band.
     """
     config = config or GridEnergyConfig()
     if stride < 2:
         raise ValueError(f"`stride` must be at least 2, got {stride}.")
-    if min(heat.shape) < 4 * stride:
-        raise ValueError(f"`heat` must have sides of at least four strides of {stride}, got {heat.shape}.")
+    least = _LOBE * stride / config.bandwidth
+    if min(heat.shape) < least:
+        raise ValueError(
+            f"`heat` must have sides of at least {least:g} pixels for a stride of {stride}, got {heat.shape}."
+        )
     window = np.outer(np.hanning(heat.shape[0]), np.hanning(heat.shape[1]))
     centred = heat.astype(np.float64) - np.average(heat.astype(np.float64), weights=window)
     energy = np.abs(np.fft.fft2(window * centred)) ** 2

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
+from vissum_jax.attribution.deconvnet import class_heat_map
 from vissum_jax.attribution.grad_cam import GradCamConfig, grad_cam, grad_cam_pp
 from vissum_jax.attribution.gradient import (
     SmoothedGradientConfig,
@@ -151,6 +152,12 @@ def _guided_grad_cam(classifier: Classifier, batch: Batch, config: GradCamConfig
 
 
 @partial(jax.jit, static_argnames="config")
+def _deconvnet(classifier: Classifier, batch: Batch, config: None) -> Maps:
+    del classifier, config
+    return _counted(class_heat_map(batch.guided, to_unit(batch.images), batch.class_index), 1)
+
+
+@partial(jax.jit, static_argnames="config")
 def _rise(classifier: Classifier, batch: Batch, config: RiseConfig) -> Maps:
     images = to_unit(batch.images)
     return _counted(rise(classifier, images, batch.class_index, config, key=batch.key), config.masks)
@@ -174,6 +181,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "grad_cam_pp": Method(_grad_cam_pp, GradCamConfig()),
         "guided_backprop": Method(_guided_backprop, needs_guided=True),
         "guided_grad_cam": Method(_guided_grad_cam, GradCamConfig(), needs_guided=True),
+        "deconvnet": Method(_deconvnet, needs_guided=True),
         "rise": Method(_rise, RiseConfig()),
         "extremal": Method(_extremal, ExtremalConfig()),
     }
@@ -222,7 +230,8 @@ def importance(
         area: Share of the image that a region should cover, one for all or one each, for methods that optimise for an
             area (``extremal``).
         guided: The same network with guided activations, for methods that need it:
-            ``load_classifier(name, activation=vissum_jax.attribution.guided.guided_relu)``.
+            ``load_classifier(name, activation=vissum_jax.attribution.guided.guided_relu)``; with
+            ``convolution=vissum_jax.ops.destrided.destrided_conv2d``, too, maps have no stride artefacts.
         config: Other constants than the method's own, of the same type.
         progress: Called with numbers of images done.
 
