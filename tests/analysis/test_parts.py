@@ -98,11 +98,11 @@ def test_without_members_shares_are_undefined():
     scores = score_parts(nothing, nothing, CONFIG)
     assert scores.members == scores.summaries == scores.parts == 0
     assert np.isnan([scores.purity, scores.shuffled_purity, scores.nmi, scores.without_part]).all()
-    assert np.isnan(own_part_share(nothing, nothing))
+    assert np.isnan(own_part_share(nothing, ()))
 
 
 def test_members_on_the_part_of_their_own_class():
-    assert own_part_share(np.array([0, 1, NO_PART, 4]), np.array([0, 0, 3, 4])) == pytest.approx(1 / 2)
+    assert own_part_share(np.array([0, 1, NO_PART, 4]), [{0}, {0}, {3}, {1, 4}]) == pytest.approx(1 / 2)
 
 
 def test_wrong_arguments_are_named():
@@ -112,6 +112,8 @@ def test_wrong_arguments_are_named():
         score_parts(np.zeros(1, int), np.array([-2]), CONFIG)
     with pytest.raises(ValueError, match=r"^`labels` and `salient` must have one shape"):
         part_of_box(picture(), np.ones((2, 2), bool), (0, 0, 1, 1), CONFIG)
+    with pytest.raises(ValueError, match=r"^`part` and `own` must be \(n,\) alike, got \(2,\) and 1\.$"):
+        own_part_share(np.zeros(2, int), [(0,)])
     with pytest.raises(ValueError, match=r"^`min_cover` must be in \[0, 1\], got 2\.$"):
         PartConfig(min_cover=2)
     with pytest.raises(ValueError, match=r"^`draws` must be positive, got 0\.$"):

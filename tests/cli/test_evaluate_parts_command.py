@@ -62,6 +62,16 @@ def test_what_the_user_got_wrong_is_said_in_one_line(vissum, run, table, options
     assert complaint in answer.complaint
 
 
+def test_the_truth_is_either_annotations_or_a_folder(vissum, run, table, tmp_path):
+    for given in ([], ["--annotations", table, "--truth", tmp_path]):
+        answer = vissum("evaluate", "parts", run, *given)
+        assert (answer.code, answer.out) == (2, "")
+        assert "give the truth either as --annotations FILE or as --truth FOLDER." in answer.complaint
+    answer = vissum("evaluate", "parts", run, "--truth", tmp_path)
+    assert answer.code == 2
+    assert "holds no rendered flowers: no file an8flower.json" in answer.complaint
+
+
 def test_annotations_that_are_none_are_named(vissum, run, tmp_path):
     (tmp_path / "boxes.csv").write_text("file,x,y,w,h\na.jpg,1,2,3,4\n")
     answer = vissum("evaluate", "parts", run, "--annotations", tmp_path / "boxes.csv")

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from toys import Recorder
 
@@ -38,9 +37,3 @@ def test_figures_are_plain_values(finished):
     plain = finished.plain()
     assert plain["parts"]["purity"] == finished.parts.purity
     assert len(plain["classes"]) == 6
-
-
-def test_labels_are_read_under_the_centres_of_the_mask_s_pixels():
-    labels = np.arange(36, dtype=np.uint8).reshape(6, 6)
-    inner = demo._in_mask_geometry(labels, demo.Crop(1.0, 2.0, 4.0, 4.0), 2, 2)
-    np.testing.assert_array_equal(inner, labels[[3, 5]][:, [2, 4]])

@@ -1,3 +1,4 @@
+import itertools
 import json
 import re
 
@@ -6,10 +7,15 @@ import pytest
 import toys
 from toy_runs import summary, write_run
 
+from vissum_jax.analysis.parts import PartConfig
+from vissum_jax.data.an8flower import PART_NAMES
+from vissum_jax.data.an8flower.dataset import label_image
 from vissum_jax.data.part_points import read_part_points
+from vissum_jax.data.truth_masks import PartLabels
 from vissum_jax.pipeline import NotReadyError, RunConfig, open_run, start_run
 from vissum_jax.pipeline.evaluate_parts import PartsConfig, evaluate_parts, plan_parts, seeded
 from vissum_jax.pipeline.part_baselines import BASELINES
+from vissum_jax.pipeline.part_truth import LabelTruth, PointTruth
 
 COUNTS = {0: 6, 1: 6, 2: 3}
 CORNERS = {"north west": (16, 16), "north east": (48, 16), "south west": (16, 48), "south east": (48, 48)}
@@ -35,7 +41,7 @@ def annotate(path, folders=("red_disc", "green_square", "blue_bar")):
     for folder in folders:
         lines += [f"{folder}/{row}.png,{part},{x},{y}" for row in range(6) for part, (x, y) in CORNERS.items()]
     path.write_text("\n".join(lines) + "\n")
-    return read_part_points(path)
+    return PointTruth(read_part_points(path))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +155,7 @@ def test_merged_sides_are_one_part(run, tmp_path):
     path.write_text(path.read_text().replace("north west", "left eye").replace("south east", "right eye"))
     config = PartsConfig(baselines=())
     for merge, parts in ((False, 3), (True, 2)):
-        plan = plan_parts(run, read_part_points(path, merge_sides=merge), config=config)
+        plan = plan_parts(run, PointTruth(read_part_points(path, merge_sides=merge)), config=config)
         assert own(evaluate_parts(plan, toys.Recorder()), 0)["parts"] == parts
 
 
@@ -163,7 +169,7 @@ def test_a_class_without_annotations_has_a_reason(run, tmp_path):
 
 def test_annotations_of_other_photographs_are_refused(run, tmp_path):
     points = annotate(tmp_path / "parts.csv", ["crane"])
-    message = "--annotations: no part is annotated in any of the 15 photographs, as 'red_disc/0.png'; the column"
+    message = "no part is annotated in any of the 15 photographs, as 'red_disc/0.png'; the column"
     # 'crane/0' and 'red_disc/0' have the same name, but neither path is the end of the other.
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         plan_parts(run, points)
@@ -192,6 +198,31 @@ def test_identical_photographs_are_scored(points, tmp_path):
     found = evaluate_parts(plan_parts(write_run(photos, tmp_path / "run", {0: told}), points), toys.Recorder())
     assert own(found, 0)["purity"] == 1.0
     assert {name: entry["reason"] for name, entry in found["classes"][0]["methods"].items() if entry["reason"]} == {}
+
+
+def test_rendered_truth_tells_what_makes_a_class(run, tmp_path):
+    """Summaries of class 0 lie north west and south east of what is called petals; those of class 1 anywhere."""
+    labels = np.zeros((toys.SIDE, toys.SIDE), np.uint8)
+    labels[:32, :32], labels[32:, 32:], labels[:32, 32:], labels[32:, :32] = 1, 1, 4, 5
+    truth = PartLabels(tmp_path, PART_NAMES, {"red_disc": (0,), "green_square": (0, 3)})
+    for folder, row in itertools.product(("red_disc", "green_square"), range(6)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        label_image(labels).save(tmp_path / folder / f"{row}.png")
+    plan = plan_parts(run, LabelTruth(truth, PartConfig()), config=PartsConfig(baselines=("k_means",)))
+    found = evaluate_parts(plan, toys.Recorder())
+    assert [entry["methods"]["summaries"].get("on_own_part") for entry in found["classes"]] == [0.8, 0.75, None]
+    assert found["classes"][1]["methods"]["k_means"]["on_own_part"] == 0.75
+    assert found["on_own_part"] == {"members": 23, "share": pytest.approx((0.8 * 15 + 0.75 * 8) / 23)}
+    table = (run.folder / "evaluation" / "parts.md").read_text()
+    assert "Of the summaries' 23 members 0.783 show a part that makes their class." in table
+    assert "| on own part |" in table
+
+
+def test_labels_of_other_photographs_are_refused(run, tmp_path):
+    truth = LabelTruth(PartLabels(tmp_path, PART_NAMES, {}), PartConfig())
+    message = "no part is annotated in any of the 15 photographs, as 'red_disc/0.png'; files of the same names must be"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)} in "):
+        plan_parts(run, truth)
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 
 from vissum_jax.analysis.parts import PartConfig
+from vissum_jax.data.an8flower.dataset import label_image
 from vissum_jax.data.part_points import read_part_points
+from vissum_jax.data.truth_masks import open_part_labels
 from vissum_jax.pipeline.part_baselines import Grouping
 from vissum_jax.pipeline.part_scores import scored
+from vissum_jax.pipeline.part_truth import LabelTruth, PointTruth
 
 FILES = ("birds/a.jpg", "birds/b.jpg", "birds/c.jpg")
 ROWS = {
@@ -24,7 +27,7 @@ b.jpg,tail,10,10
 @pytest.fixture
 def points(tmp_path):
     (tmp_path / "parts.csv").write_text(TABLE)
-    return read_part_points(tmp_path / "parts.csv")
+    return PointTruth(read_part_points(tmp_path / "parts.csv"))
 
 
 def score(points, *boxes):
@@ -73,3 +76,28 @@ def test_without_any_annotated_box_there_is_a_reason_and_no_figure(points):
 def test_without_boxes_the_reason_is_the_grouping_s_own(points):
     found = scored(Grouping.without("nothing is salient"), FILES, ROWS, points, PartConfig())
     assert (found["reason"], found["members"], found["purity"]) == ("nothing is salient", 0, None)
+
+
+def test_of_label_images_the_part_that_covers_most_of_a_box_counts(tmp_path):
+    labels = np.zeros((64, 64), np.uint8)
+    labels[:24, :24], labels[40:, 40:] = 1, 5  # petals, and a pot
+    folder = tmp_path / "truth" / "red_petals"
+    folder.mkdir(parents=True)
+    label_image(labels).save(folder / "0.png")
+    (tmp_path / "an8flower.json").write_text('{"variant": "single-6c"}')
+    rows = {f"red_petals/{number}.png": ROWS["birds/c.jpg"] for number in (0, 1)}
+    boxes = [(0, 0, HEAD), (0, 0, END), (0, 0, (20, 20, 24, 24)), (0, 1, HEAD)]
+    grouping = Grouping(
+        images=np.array([image for _, image, _ in boxes]),
+        boxes=np.array([box for _, _, box in boxes]),
+        labels=np.array([group for group, _, _ in boxes]),
+    )
+    truth = LabelTruth(open_part_labels(tmp_path), PartConfig())
+    found = scored(grouping, tuple(rows), rows, truth, PartConfig())
+    assert found["groups"] == [{"group": 0, "members": 3, "shows": {"petals": 1, "pot": 1}}]
+    assert (found["without_part"], found["on_own_part"]) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+    assert found["not_annotated"] == 1
+
+
+def test_points_do_not_tell_what_makes_a_class(points):
+    assert "on_own_part" not in score(points, (0, 0, HEAD))

@@ -6,6 +6,7 @@ flowers) or as annotated points (birds), every member's box gets its part, and t
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ class PartConfig:
     """Constants of the part measures.
 
     Attributes:
-        min_cover: A part must fill at least this share of a box's salient pixels to be the box's part.
+        min_cover: A part must fill at least this share of a box's (salient) pixels to be the box's part.
         draws: Shuffles averaged for the baseline.
         seed: Of the shuffles.
     """
@@ -156,16 +157,16 @@ def _share(hits: Bool[np.ndarray, " n"]) -> float:
     return float(np.mean(hits)) if hits.size else float("nan")
 
 
-def own_part_share(part: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]) -> float:
-    """Share of the members that show their class's discriminative part.
+def own_part_share(part: Int[np.ndarray, " n"], own: Sequence[Collection[int]]) -> float:
+    """Share of the members that show a discriminative part of their class.
 
     Args:
         part: Part of every member, `NO_PART` for none.
-        own: Discriminative part of every member's class.
+        own: Discriminative parts of every member's class.
     """
-    if part.shape != own.shape:
-        raise ValueError(f"`part` and `own` must have one shape, got {part.shape} and {own.shape}.")
-    return _share((part == own) & (part != NO_PART))
+    if part.shape != (len(own),):
+        raise ValueError(f"`part` and `own` must be (n,) alike, got {part.shape} and {len(own)}.")
+    return _share(np.array([shown in parts for shown, parts in zip(part.tolist(), own, strict=True)], bool))
 
 
 def _purity(rows: Int[np.ndarray, " n"], part: Int[np.ndarray, " n"]) -> float:

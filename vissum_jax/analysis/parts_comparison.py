@@ -20,8 +20,20 @@ TITLES = {
     "ace": "ACE",
     "craft": "CRAFT",
 }
-_MEASURES = ("summaries", "members", "purity", "shuffled_purity", "gain", "nmi", "parts", "without_part")
-_HEADINGS = ("groups", "members", "purity", "shuffled", "purity / shuffled", "NMI", "parts", "without part")
+ON_OWN_PART = "on_own_part"
+"""Share of the members on a part that makes their class, where that is known."""
+
+_HEADINGS = {
+    "summaries": "groups",
+    "members": "members",
+    "purity": "purity",
+    "shuffled_purity": "shuffled",
+    "gain": "purity / shuffled",
+    "nmi": "NMI",
+    "parts": "parts",
+    "without_part": "without part",
+    ON_OWN_PART: "on own part",
+}
 _COUNTS = ("summaries", "members", "parts")
 
 Entry = Mapping[str, Any]  # one class: `methods`, with the measures of each, and `stability`
@@ -43,7 +55,7 @@ def over_classes(classes: Sequence[Entry], methods: Sequence[str], config: Boots
     """
     means = {}
     for method in methods:
-        columns = {name: _column(classes, method, name) for name in _MEASURES}
+        columns = {name: _column(classes, method, name) for name in _HEADINGS}
         mean = {name: _mean(values) for name, values in columns.items()}
         purity, shuffled = mean["purity"], mean["shuffled_purity"]
         mean["gain"] = purity / shuffled if purity is not None and shuffled else None
@@ -63,24 +75,30 @@ def over_classes(classes: Sequence[Entry], methods: Sequence[str], config: Boots
 
 def parts_markdown(values: Mapping[str, Any]) -> str:
     """The tables for people: over classes, then class by class."""
+    measures = [name for name in _HEADINGS if name != ON_OWN_PART or ON_OWN_PART in values]
+    measure_headings = [_HEADINGS[name] for name in measures]
     lines = []
     for method, mean in values["over_classes"].items():
         difference = values["differences"].get(method, {}).get("purity")
-        cells = [_text(mean[name], ".1f" if name in _COUNTS else ".3f") for name in _MEASURES]
+        cells = [_text(mean[name], ".1f" if name in _COUNTS else ".3f") for name in measures]
         lines.append([TITLES[method], str(mean["classes"]), *cells, _interval(difference)])
     own, chance = values["over_classes"][OURS], values["differences"][SHUFFLED]["purity"]
-    blank = [MISSING] * len(_MEASURES)
-    blank[_MEASURES.index("purity")] = _text(own["shuffled_purity"], ".3f")
+    blank = [MISSING] * len(measures)
+    blank[measures.index("purity")] = _text(own["shuffled_purity"], ".3f")
     lines.insert(1, [TITLES[SHUFFLED], str(own["classes"]), *blank, _interval(chance)])
-    out = markdown(["grouping", "classes", *_HEADINGS, "summaries' purity minus it"], lines)
+    out = markdown(["grouping", "classes", *measure_headings, "summaries' purity minus it"], lines)
     stability = _text(values["stability"], ".3f")
+    if ON_OWN_PART in values:
+        own_part = values[ON_OWN_PART]
+        share = _text(own_part["share"], ".3f")
+        out += f"\nOf the summaries' {own_part['members']} members {share} show a part that makes their class.\n"
     out += f"\nStability (adjusted mutual information between two halves of the photographs): {stability}.\n"
     others = [method for method in values["over_classes"] if method != OURS]
-    headings = ["class", *_HEADINGS, "stability", *(f"purity: {TITLES[method]}" for method in others)]
+    headings = ["class", *measure_headings, "stability", *(f"purity: {TITLES[method]}" for method in others)]
     by_class = []
     for entry in values["classes"]:
         methods = entry["methods"]
-        cells = [_text(methods[OURS][name], "d" if name in _COUNTS else ".3f") for name in _MEASURES]
+        cells = [_text(methods[OURS][name], "d" if name in _COUNTS else ".3f") for name in measures]
         purities = [_text(methods.get(method, {}).get("purity"), ".3f") for method in others]
         name = entry["class_name"].replace("|", "\\|")
         by_class.append([name, *cells, _text(entry["stability"]["value"], ".3f"), *purities])

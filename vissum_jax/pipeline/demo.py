@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
-from vissum_jax.analysis.parts import PartConfig, PartScores, own_part_share, part_of_box, score_parts
-from vissum_jax.data.an8flower import PART_NAMES, FlowerConfig, flower_classes
-from vissum_jax.data.an8flower.dataset import IMAGES_FOLDER, TRUTH_FOLDER, read_labels, write_dataset
+from vissum_jax.analysis.parts import NO_PART, PartConfig, PartScores, own_part_share, score_parts
+from vissum_jax.data.an8flower import FlowerConfig, flower_classes
+from vissum_jax.data.an8flower.dataset import IMAGES_FOLDER, write_dataset
+from vissum_jax.data.truth_masks import open_part_labels
 from vissum_jax.pipeline.outcome import Outcome, outcome
+from vissum_jax.pipeline.part_truth import LabelTruth
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.run import Run, start_run
 from vissum_jax.pipeline.settings import RunConfig
 from vissum_jax.pipeline.stages import mask_stage, report_stage, summary_stage
 from vissum_jax.runs.rows import decode_mask
-from vissum_jax.types import Crop
 
 VARIANT = "demo"
 MODEL = "flowernet"
@@ -86,42 +86,32 @@ def explain_flowers(run: Run, out: Path, progress: Progress) -> DemoResult:
     mask_stage(run, progress)
     summary_stage(run, progress)
     page = report_stage(run, progress)
-    summary, part, own = _member_parts(run, out / "flowers" / TRUTH_FOLDER)
+    truth = LabelTruth(open_part_labels(out / "flowers"), PartConfig())
+    summary, part, own = _member_parts(run, truth)
     return DemoResult(
         report=page,
         outcome=outcome(run),
-        parts=score_parts(summary, part, PartConfig()),
+        parts=score_parts(summary, part, truth.config),
         own_part_share=own_part_share(part, own),
     )
 
 
-def _member_parts(run: Run, truth: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Summary, part and discriminative part of every kept member; summaries are numbered over all classes."""
+def _member_parts(run: Run, truth: LabelTruth) -> tuple[np.ndarray, np.ndarray, list[tuple[int, ...]]]:
+    """Summary, part and discriminative parts of every kept member; summaries are numbered over all classes."""
     rows = {row["image"]: row for row in run.mask_rows().to_pylist()}
-    own_parts = {entry.name: PART_NAMES.index(entry.part) for entry in flower_classes(VARIANT) if entry.part}
     summaries: list[int] = []
     parts: list[int] = []
-    own: list[int] = []
+    own: list[tuple[int, ...]] = []
     number = 0
-    for class_index, name in sorted(run.manifest.classes.items()):
+    for class_index in sorted(run.manifest.classes):
         files = [entry.image for entry in run.source.of_class(class_index)]
         for summary in run.class_result(class_index).kept:
             for member in summary.kept_members:
                 row = rows[files[member.image]]
-                crop = Crop(*(row[f"crop_{side}"] for side in "xywh"))
-                labels = _in_mask_geometry(read_labels(truth / row["image"]), crop, row["height"], row["width"])
                 salient = decode_mask(row["rle"], row["height"], row["width"])
+                shown = truth.shown(row["image"], member.box, row, salient)
                 summaries.append(number)
-                parts.append(part_of_box(labels, salient, member.box, PartConfig()))
-                own.append(own_parts[name])
+                parts.append(NO_PART if shown is None else shown)
+                own.append(truth.own_parts(row["image"]))
             number += 1
-    return np.array(summaries, int), np.array(parts, int), np.array(own, int)
-
-
-def _in_mask_geometry(
-    labels: UInt8[np.ndarray, "h0 w0"], crop: Crop, height: int, width: int
-) -> UInt8[np.ndarray, "h w"]:
-    """Part labels under each pixel's centre of the mask geometry."""
-    y = np.floor(crop.y + (np.arange(height) + 0.5) * crop.h / height).astype(int)
-    x = np.floor(crop.x + (np.arange(width) + 0.5) * crop.w / width).astype(int)
-    return labels[np.ix_(y, x)]
+    return np.array(summaries, int), np.array(parts, int), own

@@ -17,13 +17,13 @@ from vissum_jax._version import __version__
 from vissum_jax.analysis.bootstrap import BootstrapConfig
 from vissum_jax.analysis.concepts import ConceptConfig
 from vissum_jax.analysis.parts import PartConfig
-from vissum_jax.analysis.parts_comparison import OURS, TITLES, over_classes, parts_markdown
-from vissum_jax.data.part_points import PartPoints
+from vissum_jax.analysis.parts_comparison import ON_OWN_PART, OURS, TITLES, over_classes, parts_markdown
 from vissum_jax.pipeline.finished import open_finished
 from vissum_jax.pipeline.half_stability import half_stability
 from vissum_jax.pipeline.memory import default_batch_size
 from vissum_jax.pipeline.part_baselines import BASELINES, BaselineConfig, Grouping, group_anew
 from vissum_jax.pipeline.part_scores import scored
+from vissum_jax.pipeline.part_truth import PartTruth
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.run import Run
 from vissum_jax.pipeline.stages import read_class
@@ -90,14 +90,14 @@ class PartsPlan:
     Attributes:
         run: The run.
         rows: Its mask rows.
-        points: Annotated parts.
+        truth: What is known of the parts.
         config: Constants.
         batch_size: Crops at once.
     """
 
     run: Run
     rows: pa.Table
-    points: PartPoints
+    truth: PartTruth
     config: PartsConfig
     batch_size: int
 
@@ -108,30 +108,29 @@ class PartsPlan:
 
 
 def plan_parts(
-    run: Run, points: PartPoints, *, config: PartsConfig | None = None, batch_size: int | None = None
+    run: Run, truth: PartTruth, *, config: PartsConfig | None = None, batch_size: int | None = None
 ) -> PartsPlan:
     """Check what is asked for.
 
     Args:
         run: A run whose summaries are done.
-        points: Annotated parts of its photographs.
+        truth: What is known of the parts of its photographs.
         config: Constants.
         batch_size: Crops at once; None for what suits the device.
 
     Raises:
         NotReadyError: If summaries are missing.
-        ValueError: If nothing is annotated in any of the photographs.
+        ValueError: If nothing is known of any of the photographs.
     """
     open_finished(run.folder)
     rows = run.mask_rows()
     images = rows["image"].to_pylist()
-    if not any(points.of(image) for image in images):
+    if not any(truth.covers(image) for image in images):
         raise ValueError(
-            f"--annotations: no part is annotated in any of the {len(images)} photographs, as {images[0]!r}; the "
-            "column `file` must hold their names or the ends of their paths."
+            f"no part is annotated in any of the {len(images)} photographs, as {images[0]!r}; {truth.hint}."
         )
     size = default_batch_size() if batch_size is None else batch_size
-    return PartsPlan(run=run, rows=rows, points=points, config=config or PartsConfig(), batch_size=size)
+    return PartsPlan(run=run, rows=rows, truth=truth, config=config or PartsConfig(), batch_size=size)
 
 
 def evaluate_parts(plan: PartsPlan, progress: Progress) -> dict[str, Any]:
@@ -161,11 +160,13 @@ def evaluate_parts(plan: PartsPlan, progress: Progress) -> dict[str, Any]:
         "model": run.classifier.spec.name,
         "preset": run.config.preset,
         "fingerprint": run.manifest.fingerprint,
-        "parts": list(plan.points.names),
+        "parts": list(plan.truth.names),
         "configuration": json.loads(json.dumps(dataclasses.asdict(plan.config))),
         **over_classes(classes, methods, plan.config.bootstrap),
         "classes": classes,
     }
+    if plan.truth.tells_own_parts:
+        values[ON_OWN_PART] = _on_own_part(classes)
     purity = {TITLES[name]: [entry["methods"].get(name, {}).get("purity") for entry in classes] for name in methods}
     shuffled = [entry["methods"][OURS]["shuffled_purity"] for entry in classes]
     picture = parts_picture([entry["class_name"] for entry in classes], purity, shuffled)
@@ -173,6 +174,14 @@ def evaluate_parts(plan: PartsPlan, progress: Progress) -> dict[str, Any]:
     write_atomically(plan.folder / PARTS_PLOT, picture)
     write_atomically(plan.folder / PARTS_VALUES, json.dumps(values, indent=1, allow_nan=False).encode())
     return values
+
+
+def _on_own_part(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Share of the summaries' members, of all classes together, that show a part that makes their class."""
+    own = [entry["methods"][OURS] for entry in classes]
+    members = sum(scores["members"] for scores in own)
+    hits = sum(scores["members"] * scores[ON_OWN_PART] for scores in own if scores["members"])
+    return {"members": members, "share": hits / members if members else None}
 
 
 def _store(plan: PartsPlan) -> PartStore:
@@ -264,7 +273,7 @@ def _class_values(
             labels=columns["group"][own],
         )
     scores = {
-        method: scored(grouping, files, geometry, plan.points, plan.config.scoring)
+        method: scored(grouping, files, geometry, plan.truth, plan.config.scoring)
         for method, grouping in groupings.items()
     }
     return {

@@ -11,12 +11,13 @@ from typing import Any
 
 from vissum_jax.data.an8flower import DATASET_VARIANTS, PART_NAMES, FlowerConfig, flower_classes
 from vissum_jax.data.an8flower.annotated import CATEGORIES, FlowerImage
+from vissum_jax.data.an8flower.dataset import DATASET_FILE
 from vissum_jax.data.an8flower.parallel import write_all
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.splits import write_split
 from vissum_jax.runs.store import write_atomically
 
-DATASET_FILE, SPLITS_FOLDER, ANNOTATIONS_FOLDER = "an8flower.json", "splits", "annotations"
+SPLITS_FOLDER, ANNOTATIONS_FOLDER = "splits", "annotations"
 SPLIT_SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from vissum_jax.analysis.drop import MISSING
-from vissum_jax.analysis.parts_comparison import TITLES
+from vissum_jax.analysis.parts_comparison import ON_OWN_PART, TITLES
 from vissum_jax.report.text import plural, readable
 
 FOLDER = "evaluation"
@@ -133,6 +133,8 @@ def _parts(values: Mapping[str, Any]) -> dict[str, Any]:
         )
         lines.append((TITLES[method], *(_number(mean[name]) for name in measures), less))
     count = plural(values["over_classes"]["summaries"]["classes"], "class", "classes")
+    own = values.get(ON_OWN_PART)
+    on_own_part = "" if own is None else f" Members that show a part that makes their class: {_number(own['share'])}."
     return {
         "title": "Are summaries parts?",
         "headings": ("grouping", "purity", "shuffled", "NMI", "without part", "summaries' purity minus it"),
@@ -141,7 +143,7 @@ def _parts(values: Mapping[str, Any]) -> dict[str, Any]:
         "shuffled: the same after members were dealt out at random. NMI: normalised mutual information of groups and "
         "parts. Without part: members inside whose box no part is annotated. In brackets the 95 % interval over "
         f"classes. Stability, the adjusted mutual information between two halves of the photographs: "
-        f"{_number(values['stability'])}.",
+        f"{_number(values['stability'])}.{on_own_part}",
         "alt": "Purity in each class: a mark for the summaries, for each other grouping, and for shuffled members",
     }
 

@@ -17,6 +17,8 @@ from vissum_jax.data.an8flower.config import FlowerConfig
 from vissum_jax.data.an8flower.render import render_flower
 
 IMAGES_FOLDER, TRUTH_FOLDER, DESCRIPTION_FILE = "images", "truth", "flowers.json"
+DATASET_FILE = "an8flower.json"
+"""Says what the larger data set holds that `vissum data` renders."""
 
 # Colours in which a viewer shows the label images; the values are the labels.
 _PALETTE = ((0, 0, 0), (228, 26, 28), (255, 217, 47), (77, 175, 74), (0, 110, 60), (55, 126, 184))
