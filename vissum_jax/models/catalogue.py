@@ -3,7 +3,12 @@
 from vissum_jax.models.alexnet import ALEXNET
 from vissum_jax.models.architecture import Architecture
 from vissum_jax.models.efficientnet_lite import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
-from vissum_jax.models.flowernet import FLOWERNET
+from vissum_jax.models.flowernet import (
+    FLOWERNET,
+    FLOWERNET_DOUBLE_12C,
+    FLOWERNET_PART_2C,
+    FLOWERNET_SINGLE_6C,
+)
 from vissum_jax.models.googlenet import GOOGLENET_BVLC
 from vissum_jax.models.googlenet_torchvision import GOOGLENET
 from vissum_jax.models.inception_v3 import INCEPTION_V3
@@ -28,5 +33,8 @@ ARCHITECTURES: dict[str, Architecture] = {
         RESNET50,
         VIT_B_16,
         FLOWERNET,
+        FLOWERNET_SINGLE_6C,
+        FLOWERNET_DOUBLE_12C,
+        FLOWERNET_PART_2C,
     )
 }

@@ -10,8 +10,11 @@ from vissum_jax.models.keys import KeyMap, Shape
 
 
 def fitting(checkpoint: Checkpoint, architectures: Iterable[Architecture]) -> list[str]:
-    """Names of the networks whose keys and shapes are exactly the checkpoint's, whatever the number of classes."""
-    return [architecture.name for architecture in architectures if _fits(checkpoint, architecture)]
+    """Names of the networks whose keys and shapes are exactly the checkpoint's, whatever the number of classes.
+
+    One that is another with other weights is not listed beside it.
+    """
+    return [entry.name for entry in architectures if not entry.variant_of and _fits(checkpoint, entry)]
 
 
 def key_map_for(checkpoint: Checkpoint, architecture: Architecture, network: Network) -> KeyMap:

@@ -1,5 +1,6 @@
-"""A small network for rendered flowers, whose weights ship with the package."""
+"""A small network for rendered flowers; its weights, one set for each variant of the flowers, ship with the package."""
 
+import functools
 import importlib.resources
 import itertools
 from pathlib import Path
@@ -37,21 +38,32 @@ class FlowerNet(nnx.Module):
         return self.classifier(x), endpoints
 
 
-def bundled_weights() -> Path | None:
+def bundled_weights(name: str) -> Path | None:
     """The weights that ship with the package."""
-    path = Path(str(importlib.resources.files("vissum_jax.models"))) / "resources" / "flowernet.npz"
+    path = Path(str(importlib.resources.files("vissum_jax.models"))) / "resources" / f"{name}.npz"
     return path if path.is_file() else None
 
 
-FLOWERNET = Architecture(
-    name="flowernet",
-    build=FlowerNet,
-    head="classifier",
-    input_size=112,
-    resize_short_side=112,
-    feature_endpoint="pooled",
-    normalization=Normalization(mean=(127.5, 127.5, 127.5), scale=(127.5, 127.5, 127.5)),
-    default_weights=bundled_weights,
-    source="this package's own training script",
-    licence="Apache-2.0",
+def _flowernet(name: str, *, variant_of: str = "") -> Architecture:
+    return Architecture(
+        name=name,
+        variant_of=variant_of,
+        build=FlowerNet,
+        head="classifier",
+        input_size=112,
+        resize_short_side=112,
+        feature_endpoint="pooled",
+        normalization=Normalization(mean=(127.5, 127.5, 127.5), scale=(127.5, 127.5, 127.5)),
+        default_weights=functools.partial(bundled_weights, name),
+        source="this package's own training script",
+        licence="Apache-2.0",
+    )
+
+
+FLOWERNET = _flowernet("flowernet")
+"""Knows the demo's flowers."""
+
+FLOWERNET_SINGLE_6C, FLOWERNET_DOUBLE_12C, FLOWERNET_PART_2C = (
+    _flowernet(f"flowernet-{variant}", variant_of="flowernet") for variant in ("single-6c", "double-12c", "part-2c")
 )
+"""Know those of the data set's variants; see `vissum_jax.data.an8flower.flower_classes`."""
