@@ -184,10 +184,9 @@ def explain(
         An explanation of each image, in order.
     """
     probability, response = _all_answers(classifier, selection, images, batch_size)
-    if class_index is None:
-        class_index = np.argmax(probability, axis=1)
+    explained = np.argmax(probability, axis=1) if class_index is None else class_index
     features = [
-        supporting(selection, own, int(index), top=config.top) for own, index in zip(response, class_index, strict=True)
+        supporting(selection, own, int(index), top=config.top) for own, index in zip(response, explained, strict=True)
     ]
     maps = [np.zeros((len(own), *images.shape[1:3]), np.float32) for own in features]
     jobs = [_Job(row, place, feature) for row, own in enumerate(features) for place, feature in enumerate(own)]
@@ -202,7 +201,7 @@ def explain(
             if not left[job.row]:
                 progress(1)
     return [
-        Explanation(class_index=int(class_index[row]), probability=probability[row], features=own, maps=maps[row])
+        Explanation(class_index=int(explained[row]), probability=probability[row], features=own, maps=maps[row])
         for row, own in enumerate(features)
     ]
 

@@ -22,13 +22,10 @@ import pyarrow as pa
 from vissum_jax.data import ImageEntry, UnreadableImage
 from vissum_jax.deep_inside.graph_cut import Box, GraphCutConfig, Segment, segment
 from vissum_jax.deep_inside.saliency import SaliencyConfig
-from vissum_jax.pipeline.progress import Progress
-from vissum_jax.pipeline.run import Run, start_run
-from vissum_jax.pipeline.saliency import (
+from vissum_jax.pipeline.photograph_runs import (
     OVERLAYS,
     PHOTOGRAPH_COLUMNS,
     STATUS_TITLES,
-    Seen,
     beside,
     by_class,
     failures,
@@ -36,8 +33,10 @@ from vissum_jax.pipeline.saliency import (
     photograph_of,
     photograph_row,
     read_parts,
-    see,
 )
+from vissum_jax.pipeline.progress import Progress
+from vissum_jax.pipeline.run import Run, start_run
+from vissum_jax.pipeline.saliency import Seen, see
 from vissum_jax.pipeline.settings import RunConfig
 from vissum_jax.report.gallery import Figure, Gallery, Item, Picture, Table, write_gallery
 from vissum_jax.report.overlays import object_overlay, png
@@ -70,7 +69,7 @@ segment (COCO's run lengths) shows all of the photograph at the size of the cut.
 
 NO_SEEDS = "the saliency is the same everywhere, or nearly so: there is nothing to cut from"
 
-_STATUS_TITLES = {MaskStatus.OK: "Localised"}
+_STATUS_TITLES = STATUS_TITLES | {MaskStatus.OK: "Localised", MaskStatus.INFEASIBLE: "No saliency"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,7 +321,7 @@ def localize_report(opened: LocalizeRun, progress: Progress, evaluation: Table |
         ),
         figures=(
             Figure("Photographs", str(len(firsts))),
-            *(Figure(_STATUS_TITLES.get(status, STATUS_TITLES[status]), str(n)) for status, n in statuses.items()),
+            *(Figure(_STATUS_TITLES[status], str(n)) for status, n in statuses.items()),
         ),
         tables=() if evaluation is None else (evaluation,),
         notes=("Below each photograph: the network's answers, and the folder's class where it is none of them.",),

@@ -12,7 +12,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,41 +21,36 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 from vissum_jax.data import ImageEntry, UnreadableImage
-from vissum_jax.data.decode import DecodeLimits
-from vissum_jax.data.photograph import Photograph, read_photographs
+from vissum_jax.data.photograph import Photograph
 from vissum_jax.deep_inside.saliency import SaliencyConfig, explain
-from vissum_jax.deep_inside.views import count_views, lay_back, look, views_of
+from vissum_jax.deep_inside.views import count_views, lay_back
 from vissum_jax.pipeline.memory import default_batch_size
-from vissum_jax.pipeline.outcome import FAILED
+from vissum_jax.pipeline.photograph_runs import (
+    OVERLAYS,
+    PHOTOGRAPH_COLUMNS,
+    STATUS_TITLES,
+    Looks,
+    beside,
+    by_class,
+    finish_shards,
+    look_at,
+    outcome,
+    photograph_of,
+    photograph_row,
+    read_parts,
+)
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.run import NotReadyError, Run, start_run
 from vissum_jax.pipeline.settings import RunConfig
-from vissum_jax.pipeline.stages import ChangedError
 from vissum_jax.report.gallery import Figure, Gallery, Item, Picture, write_gallery
 from vissum_jax.report.overlays import heat_overlay, png
-from vissum_jax.runs.engine import finish_parts
 from vissum_jax.runs.store import PartStore, write_atomically
 from vissum_jax.types import Classifier, MaskStatus
 
-FOLDER, MAPS, OVERLAYS = "saliency", "maps", "overlays"
-
-PHOTOGRAPH_COLUMNS = [
-    ("image", pa.string()),
-    ("class_index", pa.int32()),
-    ("class_name", pa.string()),
-    ("predicted_index", pa.int32()),
-    ("status", pa.string()),
-    ("reason", pa.string()),
-    ("height", pa.int32()),
-    ("width", pa.int32()),
-    ("photograph_height", pa.int32()),
-    ("photograph_width", pa.int32()),
-    ("content_sha256", pa.string()),
-]
-"""What every row says of its photograph. Maps have `height` x `width` pixels and show all of it."""
+FOLDER, MAPS = "saliency", "maps"
 
 SCHEMA = pa.schema(
     [
@@ -67,6 +62,8 @@ SCHEMA = pa.schema(
     ]
 )
 """Saliency rows; what a photograph does not have is null. `probability` is the explained class's."""
+
+_STATUS_TITLES = STATUS_TITLES | {MaskStatus.INFEASIBLE: "No saliency"}
 
 NO_SALIENCY = "the score does not depend on any pixel: its gradient is 0 everywhere"
 
@@ -136,21 +133,6 @@ def start_saliency(request: SaliencyRequest, folder: Path | str) -> SaliencyRun:
     return SaliencyRun(start_run(request, folder), request)
 
 
-def read_parts(run: Run, store: PartStore, command: str) -> pa.Table:
-    """All rows of a stage.
-
-    Raises:
-        NotReadyError: If some part is not done.
-    """
-    missing = [number for number in range(len(run.manifest.shards)) if not store.done(number)]
-    if missing:
-        raise NotReadyError(
-            f"{str(run.folder)!r}: {len(missing)} of {len(run.manifest.shards)} parts are not done; give the same "
-            f"`vissum {command}` command again."
-        )
-    return pa.concat_tables([store.read(number) for number in range(len(run.manifest.shards))])
-
-
 def saliency_stage(opened: SaliencyRun, progress: Progress, *, batch_size: int | None = None) -> None:
     """Find the saliency of every photograph; one part a shard."""
     run, request = opened.run, opened.request
@@ -177,22 +159,6 @@ def saliency_stage(opened: SaliencyRun, progress: Progress, *, batch_size: int |
     finish_shards(run, opened.store, FOLDER, work, progress)
 
 
-def finish_shards(run: Run, store: PartStore, stage: str, work: Any, progress: Progress) -> None:
-    """Work through the shards of a run that are not done yet; `work` advances the progress."""
-    shards = run.manifest.shards
-    progress.start(stage, len(run.manifest.entries))
-    finish_parts(
-        stage,
-        store,
-        range(len(shards)),
-        work,
-        run.log,
-        describe=lambda table: {"statuses": dict(Counter(table["status"].to_pylist()))},
-        on_done=lambda number: progress.advance(shards[number][1] - shards[number][0]),
-    )
-    progress.finish()
-
-
 def see(
     run: Run,
     entries: Sequence[ImageEntry],
@@ -212,80 +178,27 @@ def see(
         with_label: Whether the folder's class is, after them.
         batch_size: Views at once; None for what suits the device.
     """
-    classifier = run.classifier
-    views = count_views(config.views)
-    size = max(1, (batch_size or default_batch_size()) // views)
-    for start in range(0, len(entries), size):
-        batch = entries[start : start + size]
-        files = run.source.fetch([entry.image for entry in batch], DecodeLimits())
-        read = read_photographs(files, classifier.spec, workers=os.cpu_count() or 1)
-        yield from _explain_batch(classifier, batch, read, config, top=top, with_label=with_label, size=size)
+    size = max(1, (batch_size or default_batch_size()) // count_views(config.views))
+    for looks in look_at(run, entries, config.views, size=size):
+        yield from _explain_batch(run.classifier, looks, config, top=top, with_label=with_label)
 
 
 def _explain_batch(
-    classifier: Classifier,
-    entries: Sequence[ImageEntry],
-    read: Sequence[Photograph | UnreadableImage],
-    config: SaliencyConfig,
-    *,
-    top: int,
-    with_label: bool,
-    size: int,
+    classifier: Classifier, looks: Looks, config: SaliencyConfig, *, top: int, with_label: bool
 ) -> Iterator[Seen | UnreadableImage]:
-    spec = classifier.spec
-    side = {"input_height": spec.input_height, "input_width": spec.input_width}
-    inputs = np.zeros((size, count_views(config.views), spec.input_height, spec.input_width, 3), np.uint8)
-    labels = np.zeros(size, np.int32)
-    layouts = {}
-    for row, (entry, result) in enumerate(zip(entries, read, strict=True)):
-        labels[row] = entry.class_index
-        if isinstance(result, Photograph):
-            layouts[row] = views_of(*result.pixels.shape[:2], **side, layout=config.views)
-            for number, view in enumerate(layouts[row]):
-                inputs[row, number] = look(result.pixels, view, **side)
+    labels = np.zeros(len(looks.inputs), np.int32)
+    labels[: len(looks.entries)] = [entry.class_index for entry in looks.entries]
     found = None
-    if layouts:
-        answer = explain(classifier, inputs, labels, top=top, with_label=with_label, config=config)
+    if looks.views:
+        answer = explain(classifier, looks.inputs, labels, top=top, with_label=with_label, config=config)
         found = jax.device_get(answer)
-    for row, result in enumerate(read):
+    for row, result in enumerate(looks.read):
         if isinstance(result, UnreadableImage) or found is None:
-            yield result  # pyright: ignore[reportReturnType] - without any layout, none was read
+            yield result  # pyright: ignore[reportReturnType] - without any view, none was read
             continue
-        saliency = np.stack([lay_back(maps, layouts[row], *result.pixels.shape[:2]) for maps in found.saliency[row]])
+        saliency = [lay_back(maps, looks.views[row], *result.pixels.shape[:2]) for maps in found.saliency[row]]
         finite = bool(np.isfinite(found.probability[row]).all() and np.isfinite(saliency).all())
-        yield Seen(result, found.probability[row], found.classes[row], saliency, finite)
-
-
-def photograph_row(run: Run, entry: ImageEntry, seen: Seen | UnreadableImage, *, keep_mispredicted: bool) -> dict:
-    """What a row says of its photograph, its status as far as the network's answer decides it."""
-    row: dict[str, Any] = {
-        "image": entry.image,
-        "class_index": entry.class_index,
-        "class_name": entry.class_name,
-        "status": MaskStatus.OK.value,
-        "reason": "",
-    }
-    if isinstance(seen, UnreadableImage):
-        return row | {"status": MaskStatus.UNREADABLE.value, "reason": str(seen)}
-    photograph = seen.photograph
-    row |= {
-        "height": photograph.pixels.shape[0],
-        "width": photograph.pixels.shape[1],
-        "photograph_height": photograph.height,
-        "photograph_width": photograph.width,
-        "content_sha256": photograph.content_hash,
-    }
-    if not seen.finite:
-        return row | {"status": MaskStatus.NON_FINITE.value, "reason": "the network answers NaN or infinity"}
-    predicted = int(np.argmax(seen.probability))
-    row["predicted_index"] = predicted
-    if predicted != entry.class_index and not keep_mispredicted:
-        name, probability = run.classifier.spec.class_names[predicted], seen.probability[predicted]
-        row |= {
-            "status": MaskStatus.SKIPPED_PREDICTION.value,
-            "reason": f"the network answers {name} (p = {probability:.3f})",
-        }
-    return row
+        yield Seen(result, found.probability[row], found.classes[row], np.stack(saliency), finite)
 
 
 def _row(run: Run, entry: ImageEntry, seen: Seen | UnreadableImage, request: SaliencyRequest) -> dict:
@@ -307,11 +220,6 @@ def _row(run: Run, entry: ImageEntry, seen: Seen | UnreadableImage, request: Sal
         "largest": float(saliency.max()),
         "mean": float(saliency.mean()),
     }
-
-
-def beside(run: Path, folder: str, image: str, ending: str) -> Path:
-    """Where what belongs to a photograph is: under its own name, so that 0.png and 0.jpg stay apart."""
-    return run / folder / f"{image}{ending}"
 
 
 def write_map(run: Path, image: str, saliency: Float[np.ndarray, "h w"], class_index: int) -> None:
@@ -372,7 +280,7 @@ def saliency_report(opened: SaliencyRun, progress: Progress) -> Path:
         ),
         figures=(
             Figure("Photographs", str(len(rows))),
-            *(Figure(STATUS_TITLES[status], str(count)) for status, count in statuses.items()),
+            *(Figure(_STATUS_TITLES[status], str(count)) for status, count in statuses.items()),
             Figure("Views of each", str(count_views(request.saliency.views))),
         ),
         notes=(
@@ -387,52 +295,6 @@ def saliency_report(opened: SaliencyRun, progress: Progress) -> Path:
     return page
 
 
-STATUS_TITLES = {
-    MaskStatus.OK: "Explained",
-    MaskStatus.INFEASIBLE: "No saliency",
-    MaskStatus.SKIPPED_PREDICTION: "Predicted otherwise",
-    MaskStatus.UNREADABLE: "Unreadable",
-    MaskStatus.NON_FINITE: "Not finite",
-}
-"""What pages call the statuses."""
-
-
-def by_class(rows: Sequence[dict], item: Callable[[dict], Item]) -> dict[str, Iterator[Item]]:
-    """Rows by their class, each shown when its page is written: pictures of one at a time are in memory."""
-    sections: dict[str, list[dict]] = {}
-    for row in rows:
-        sections.setdefault(f"{row['class_name']} ({row['class_index']})", []).append(row)
-    return {name: map(item, own) for name, own in sections.items()}
-
-
-def photograph_of(run: Run, row: dict) -> UInt8[np.ndarray, "h w 3"]:
-    """The photograph of a row, as it was.
-
-    Raises:
-        ChangedError: If it is another one now.
-    """
-    (read,) = read_photographs(run.source.fetch([row["image"]], DecodeLimits()), run.classifier.spec, workers=1)
-    if isinstance(read, UnreadableImage) or read.content_hash != row["content_sha256"]:
-        why = f" ({read})" if isinstance(read, UnreadableImage) else ""
-        raise ChangedError(
-            f"{row['image']!r} has changed since it was explained{why}; put it back, or start another run."
-        )
-    return read.pixels
-
-
 def saliency_outcome(opened: SaliencyRun) -> dict[str, Any]:
     """Plain figures of a finished run, for JSON."""
-    rows = opened.rows().to_pylist()
-    return {
-        "statuses": dict(Counter(row["status"] for row in rows)),
-        "classes": {
-            name: dict(Counter(row["status"] for row in rows if row["class_name"] == name))
-            for name in dict.fromkeys(row["class_name"] for row in rows)
-        },
-        "failed": failures(rows),
-    }
-
-
-def failures(rows: Sequence[dict]) -> list[tuple[str, str]]:
-    """(image, reason) of photographs on which the work itself failed."""
-    return [(row["image"], row["reason"]) for row in rows if row["status"] in FAILED]
+    return outcome(opened.rows().to_pylist())
