@@ -188,6 +188,7 @@ class _ActiveSet:
     """
 
     _MOST_STEPS = 100  # for each filter of the set: far from what is ever needed, but rounding has no proof
+    _ROUNDING = 1e-12  # a slack below this share of mu is what sums of weights leave
 
     def __init__(self, gram: Float[np.ndarray, "m m"], target: Float[np.ndarray, " m"], config: MuLassoConfig) -> None:
         self.gram, self.target, self.config = gram, target, config
@@ -197,7 +198,9 @@ class _ActiveSet:
         mu = self.config.mu
         signs = np.sign(weights)
         slack = max(mu - float(np.abs(weights).sum()), 0.0)
-        loose = slack > np.finfo(float).eps * mu
+        loose = slack > self._ROUNDING * mu
+        # Which one should be free next can only be told at the optimum over those that are.
+        weights, signs, slack, loose = self._descend(weights, signs, slack, loose)
         refused = np.zeros(len(weights), bool)
         for _ in range(self._MOST_STEPS * len(weights)):
             gradient = 2 * (self.gram @ weights - self.target)
