@@ -43,7 +43,7 @@ def average(
     began = time.perf_counter()
     with user_mistakes():
         from vissum_jax.pipeline import features_average as stage
-        from vissum_jax.pipeline.features_select import open_features
+        from vissum_jax.pipeline.features_run import open_features
 
         check_batch_size(batch_size)
         config = stage.AverageConfig(images=images, features=most)

@@ -71,14 +71,15 @@ def select(
     began = time.perf_counter()
     with user_mistakes():
         from vissum_jax.pipeline import features_select as stage
+        from vissum_jax.pipeline.features_run import select_request, start_select
 
         check_batch_size(batch_size)
         options = run_options(images, model or "", weights, class_names, precision, classes, limit)
-        request = stage.select_request(
+        request = select_request(
             options, mu=mu, holdout=holdout, test=None if test is None else str(test), draws=draws, seed=seed
         )
         have_default_weights(request.model, request.weights)
-        started = stage.start_select(request, out)
+        started = start_select(request, out)
     with running():
         values = stage.select_features(started, make_progress(), batch_size=batch_size)
     if json:
