@@ -39,7 +39,7 @@ def summary(number: int, members: Mapping[int, Box], *, kept: bool = True, left_
 
 
 def write_run(
-    photos: Path,
+    photos: Path | str,
     folder: Path,
     summaries: Mapping[int, Sequence[Summary]],
     *,
@@ -49,7 +49,7 @@ def write_run(
     """A finished run.
 
     Args:
-        photos: Photographs as of `toys.write_photographs`.
+        photos: Photographs as of `toys.write_photographs`, in a folder or in what else IMAGES may be.
         folder: The RUN folder.
         summaries: Of each class.
         model: The network.

@@ -52,7 +52,9 @@ def test_the_stages_of_an_interrupted_run_are_finished_one_by_one(vissum, interr
 def test_summaries_before_masks_are_refused_with_the_remedy(vissum, interrupted):
     answer = vissum("summarize", interrupted)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.complaint.endswith(f"2 of 3 mask parts are not done; finish them with `vissum masks {interrupted}`.")
+    assert answer.complaint.endswith(
+        f"2 of 3 parts of its masks are not done; finish them with `vissum masks {interrupted}`."
+    )
 
 
 def test_a_report_before_masks_is_refused_with_the_remedy(vissum, interrupted):
@@ -66,7 +68,7 @@ def test_a_report_before_summaries_is_refused_with_the_remedy(vissum, interrupte
     answer = vissum("report", interrupted)
     assert answer.code == 2
     assert answer.complaint.endswith(
-        f"the summaries of 2 of 2 classes are not done; finish them with `vissum summarize {interrupted}`."
+        f"2 of 2 parts of its summaries are not done; finish them with `vissum summarize {interrupted}`."
     )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def fiftyone():
 def dataset(fiftyone, exported, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    writer = FiftyOneWriter(out, tmp_path / "photos", {"run": "f00"})
+    writer = FiftyOneWriter(out, lambda image: tmp_path / "photos" / image, {"run": "f00"})
     writer.add_class(replace(exported, images=("a/0.jpg", "a/1.jpg", "a/2.jpg", "a/3.jpg")))
     counts = writer.finish()
     writer.close()
@@ -59,4 +60,4 @@ def test_the_importer_reads_photographs_masks_and_summaries(dataset, exported, t
 def test_without_fiftyone_one_line_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "fiftyone", None)
     with pytest.raises(ValueError, match=r"--format fiftyone needs FiftyOne .*: pip install 'vissum-jax\[fiftyone\]'"):
-        FiftyOneWriter(tmp_path, tmp_path, {})
+        FiftyOneWriter(tmp_path, Path, {})

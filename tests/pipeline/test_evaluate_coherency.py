@@ -5,6 +5,7 @@ import pytest
 import toys
 from oracles import coherency as oracle
 from PIL import Image
+from records import png, write_tar
 from toy_runs import summary, write_run
 
 from vissum_jax.analysis.coherency import CoherencyConfig
@@ -12,7 +13,7 @@ from vissum_jax.analysis.wordnet import fused
 from vissum_jax.data.an8flower import FlowerConfig, flower_classes
 from vissum_jax.data.an8flower.dataset import IMAGES_FOLDER, TRUTH_FOLDER, read_labels, write_dataset
 from vissum_jax.models import load_classifier
-from vissum_jax.pipeline import ChangedError
+from vissum_jax.pipeline import ChangedError, NotReadyError
 from vissum_jax.pipeline.evaluate_coherency import (
     EvaluateCoherencyConfig,
     check_tagger,
@@ -157,6 +158,20 @@ def test_a_photograph_that_changed_is_refused(tmp_path):
     Image.fromarray(toys.photograph(0, 9)).save(photos / "red_disc" / "1.png")
     with pytest.raises(ChangedError, match=r"'red_disc/1\.png' has changed"):
         measure(run, told(TAGS))
+
+
+def test_photographs_in_tar_files_are_tagged_like_files(run, tmp_path):
+    files = {}
+    for index, count in {0: 6, 1: 3, 2: 2}.items():
+        for seed in range(count):
+            files |= {f"{index}{seed}.png": png(toys.photograph(index, seed)), f"{index}{seed}.cls": b"%d" % index}
+    tar = write_tar(tmp_path / "all.tar", files)
+    kept = [summary(0, {0: UPPER, 1: UPPER, 2: LOWER}), summary(1, {3: UPPER, 5: LOWER, 4: UPPER}, left_out=[4])]
+    other = open_finished(write_run(f"webdataset:{tar}", tmp_path / "records", {0: kept}).folder)
+    assert measure(other, told(TAGS))["classes"][0] == measure(run, told(TAGS))["classes"][0]
+    tar.unlink()
+    with pytest.raises(NotReadyError, match=r"No tar file '.*all\.tar'"):
+        measure(other, told(TAGS))
 
 
 def test_the_network_explained_is_no_judge(run):

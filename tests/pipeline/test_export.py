@@ -6,7 +6,9 @@ import toy_runs
 import toys
 from PIL import ExifTags, Image
 from pycocotools.coco import COCO
+from records import write_tar
 
+from vissum_jax.pipeline import export as export_module
 from vissum_jax.pipeline.export import FORMATS, check_export, export_run
 from vissum_jax.pipeline.finished import open_finished
 from vissum_jax.study.tags import Tag, tags_object
@@ -120,6 +122,44 @@ def test_a_break_leaves_the_earlier_export(run, tmp_path):
         export_run(run, "coco", tmp_path / "out", Broken())
     assert (tmp_path / "out" / "masks.json").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "run"]
+
+
+class Recording:
+    """Stands in for FiftyOne's writer: where is each photograph, and is it a file by then?"""
+
+    def __init__(self, folder, locate, info):
+        self.folder, self.locate = folder, locate
+        type(self).found = {}
+
+    def add_class(self, exported):
+        type(self).found |= {image: self.locate(image) for image in exported.images}
+
+    def finish(self):
+        return {}
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["folder", "webdataset"])
+def test_fiftyone_gets_photographs_that_are_files(run, photos, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(export_module, "FiftyOneWriter", Recording)
+    if kind == "folder":
+        names = ["red_disc/0.png", "red_disc/1.png", "red_disc/2.png", "green_square/0.png", "green_square/1.png"]
+        wanted = {name: photos / name for name in names}
+    else:
+        files = {f"{seed}.png": (photos / "red_disc" / f"{seed}.png").read_bytes() for seed in range(3)}
+        tar = write_tar(tmp_path / "all.tar", files | {f"{seed}.cls": b"0" for seed in range(3)})
+        run = open_finished(toy_runs.write_run(f"webdataset:{tar}", tmp_path / "records", {0: []}).folder)
+        wanted = {f"all.tar/{name}": tmp_path / "out" / "photographs" / "all.tar" / name for name in files}
+    export(run, "fiftyone", tmp_path / "out")
+    assert Recording.found == wanted
+    assert all(
+        path.read_bytes() == (photos / "red_disc" / path.name).read_bytes()
+        for path in wanted.values()
+        if path.parent.name != "green_square"
+    )
+    assert (tmp_path / "out" / "photographs").exists() == (kind == "webdataset")
 
 
 def test_other_folders_and_formats_are_refused(run, tmp_path):

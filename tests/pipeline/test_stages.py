@@ -445,7 +445,7 @@ def test_summaries_wait_for_all_masks(finished):
     run = open_run(finished)
     run.masks.discard(1)
     with pytest.raises(
-        NotReadyError, match=r"1 of 3 mask parts are not done; finish them with `vissum masks .*run`\.$"
+        NotReadyError, match=r"1 of 3 parts of its masks are not done; finish them with `vissum masks .*run`\.$"
     ):
         summary_stage(run, Silent())
 
@@ -453,7 +453,7 @@ def test_summaries_wait_for_all_masks(finished):
 def test_the_report_waits_for_all_summaries(finished):
     run = open_run(finished)
     run.summaries.discard(1)
-    with pytest.raises(NotReadyError, match=r"summaries of 1 of 2 classes are not done; .*`vissum summarize .*run`\.$"):
+    with pytest.raises(NotReadyError, match=r"1 of 2 parts of its summaries .* `vissum summarize .*run`\.$"):
         report_stage(run, Silent())
 
 

@@ -12,6 +12,7 @@ from vissum_jax.cli.options import Flag, optional
 from vissum_jax.cli.output import print_json, print_summaries
 from vissum_jax.cli.progress import make_progress
 from vissum_jax.cli.stopping import stopping
+from vissum_jax.cli.worker import say_stopped
 
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 
@@ -36,7 +37,7 @@ def masks(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("N")]
         with running():
             left = pipeline.mask_stage(opened, make_progress(), batch_size=batch_size, stop=stop).left
     if left:
-        return _say_left(json, left, "mask part(s)", masks=str(opened.masks.folder))
+        return say_stopped({"masks": str(opened.masks.folder), "left": left}, f"{left} mask part(s)", json=json)
     return _say(json, masks=str(opened.masks.folder))
 
 
@@ -60,7 +61,8 @@ def summarize(run: RunFolder, /, *, batch_size: Annotated[int | None, optional("
         with running():
             left = pipeline.summary_stage(opened, make_progress(), batch_size=batch_size, stop=stop).left
             if left:
-                return _say_left(json, left, "class(es)", summaries=str(opened.summaries.folder))
+                place = str(opened.summaries.folder)
+                return say_stopped({"summaries": place, "left": left}, f"{left} class(es)", json=json)
             result = pipeline.outcome(opened)
     if json:
         print_json({"summaries": str(opened.summaries.folder), "classes": result.plain()["classes"]})
@@ -97,14 +99,6 @@ def report(
     with running():
         page = pipeline.report_stage(opened, make_progress(), config=ReportConfig(figures=figures))
     return _say(json, report=str(page))
-
-
-def _say_left(json: bool, left: int, what: str, **values: str) -> int:
-    if json:
-        print_json({**values, "stopped": True, "left": left})
-    else:
-        print(f"stopped as asked; left: {left} {what}. The same command goes on from there.")
-    return DONE
 
 
 def _say(json: bool, **values: str) -> int:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
 from vissum_jax.cli.options import Flag, RunPlace, optional
@@ -51,11 +51,16 @@ def worker(run: RunPlace, /, *, batch_size: Annotated[int | None, optional("N")]
 
 
 def say_left(run: str, left: Left, *, json: bool) -> int:
-    """Say what a command that was asked to stop has left."""
+    """Say what a command that was asked to stop has left of a run."""
+    return say_stopped({"run": run, "left": left.plain()}, left.words(), json=json)
+
+
+def say_stopped(values: Mapping[str, Any], left: str, *, json: bool) -> int:
+    """Say that a command stopped as asked, in values or with what is left in words."""
     if json:
-        print_json({"run": run, "stopped": True, "left": left.plain()})
+        print_json({**values, "stopped": True})
     else:
-        print(f"stopped as asked; left: {left.words()}. The same command goes on from there.")
+        print(f"stopped as asked; left: {left}. The same command goes on from there.")
     return DONE
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vissum_jax.data.folder import open_folder
+from vissum_jax.data.folder import FolderSource, open_folder
 from vissum_jax.data.source import ImageEntry, ImageSource
-from vissum_jax.data.tfds_source import open_tfds
-from vissum_jax.data.webdataset import open_webdataset
+from vissum_jax.data.tfds_source import open_tfds, open_tfds_files
+from vissum_jax.data.webdataset import open_webdataset, open_webdataset_files
 from vissum_jax.types import ClassifierSpec
 
 _TFDS, _WEBDATASET = "tfds:", "webdataset:"
@@ -28,6 +28,23 @@ def absolute_images(images: Path | str) -> str:
 
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().resolve())
+
+
+def open_files(images: str) -> ImageSource:
+    """A source that lists nothing: it fetches photographs by names that a run lists, whatever classes they stand for.
+
+    Args:
+        images: As of `open_images`.
+
+    Raises:
+        FileNotFoundError: There is no such data set, or there are no such tar files.
+        ValueError: Something is wrong with them; one line.
+    """
+    if images.startswith(_TFDS):
+        return open_tfds_files(images.removeprefix(_TFDS))
+    if images.startswith(_WEBDATASET):
+        return open_webdataset_files(images.removeprefix(_WEBDATASET))
+    return FolderSource(root=Path(images), entries=())
 
 
 def open_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ class TfdsSource(RecordSource):
             if isinstance(record, UnreadableImage):
                 found.append(record)
             elif self.records.name(int(image.partition("_")[0]), record) != image or (
-                self._index_of[image] != self.records.classes.get(int(record[self.records.label]))
+                # Both None where the split was opened for its files alone.
+                self._index_of.get(image) != self.records.classes.get(int(record[self.records.label]))
             ):
                 found.append(UnreadableImage("the record is another one now: the data set was prepared anew"))
             else:
@@ -117,14 +119,8 @@ def open_tfds(
         FileNotFoundError: No such data set is prepared.
         ValueError: It has no images with labels, or is damaged; or a label or a selected class names no class.
     """
-    name, _, split = place.rpartition("/")
-    if not name or not split:
-        raise ValueError(f"'tfds:{printable(place)}' does not name a data set and a split; write tfds:NAME/SPLIT.")
     labels = LabelIndex(spec)
-    builder = _builder(name, place)
-    image, label = _features(builder, place)
-    data = _open(builder, split, image, place)
-    stated = builder.info.features[label]
+    records, stated = _open(place)
     names = stated.names or [str(index) for index in range(stated.num_classes)]
 
     def class_of(text: str) -> int:
@@ -134,13 +130,8 @@ def open_tfds(
             raise UnknownLabelError(f"Label of 'tfds:{printable(place)}': {error}") from error
 
     chosen = choose(classes, names, class_of, labels, "label")
-    records = _Records(
-        place=f"tfds:{place}",
-        data=data,
-        image=image,
-        label=label,
-        classes={number: chosen[text] for number, text in enumerate(names) if text in chosen},
-    )
+    taken = {number: chosen[text] for number, text in enumerate(names) if text in chosen}
+    records = dataclasses.replace(records, classes=taken)
     if known is not None:
         return TfdsSource(entries=tuple(known), records=records)
     by_class: dict[int, list[str]] = {}
@@ -156,6 +147,23 @@ def open_tfds(
         ),
         records=records,
     )
+
+
+def open_tfds_files(place: str) -> TfdsSource:
+    """The photographs of a split by their names alone, none listed; errors as of `open_tfds`."""
+    return TfdsSource(entries=(), records=_open(place)[0])
+
+
+def _open(place: str) -> tuple[_Records, Any]:
+    """The records of a split, of whose labels none is taken yet, and the feature of the label."""
+    name, _, split = place.rpartition("/")
+    if not name or not split:
+        raise ValueError(f"'tfds:{printable(place)}' does not name a data set and a split; write tfds:NAME/SPLIT.")
+    builder = _builder(name, place)
+    image, label = _features(builder, place)
+    data = _data(builder, split, image, place)
+    records = _Records(place=f"tfds:{place}", data=data, image=image, label=label, classes={})
+    return records, builder.info.features[label]
 
 
 def _listed(records: _Records) -> Iterator[tuple[str, int]]:
@@ -204,7 +212,7 @@ def _features(builder: Any, place: str) -> tuple[str, str]:
     return images[0], labels[0]
 
 
-def _open(builder: Any, split: str, image: str, place: str) -> Any:
+def _data(builder: Any, split: str, image: str, place: str) -> Any:
     """The records, their images encoded."""
     import tensorflow_datasets as tfds
 

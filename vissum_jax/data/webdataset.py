@@ -58,7 +58,11 @@ class WebDatasetSource(RecordSource):
 
     def fetch(self, images: Sequence[str], limits: DecodeLimits) -> list[bytes | UnreadableImage]:
         """The bytes of some members, in order."""
-        return [_bytes_of(self.members[image], limits) for image in images]
+        members = [self.members.get(image) for image in images]
+        return [
+            UnreadableImage("no tar file holds it") if member is None else _bytes_of(member, limits)
+            for member in members
+        ]
 
 
 def open_webdataset(
@@ -79,17 +83,7 @@ def open_webdataset(
             or a selected class names no class; one line.
     """
     labels = LabelIndex(spec)
-    members: dict[str, Member] = {}
-    texts: dict[str, str] = {}
-    for shard in shards_of(place):
-        for image, member, text in _samples(shard):
-            if image in members:
-                raise ValueError(
-                    f"{str(member.shard)!r} holds {image!r}, which {str(members[image].shard)!r} holds too."
-                )
-            members[image], texts[image] = member, text
-    if not members:
-        raise ValueError(f"'webdataset:{printable(place)}' holds no pictures with labels.")
+    members, texts = _listed(place)
 
     def class_of(text: str) -> int:
         try:
@@ -111,6 +105,27 @@ def open_webdataset(
         place=place,
         members=members,
     )
+
+
+def open_webdataset_files(place: str) -> WebDatasetSource:
+    """The photographs of tar files by their names alone, none listed; errors as of `open_webdataset`."""
+    return WebDatasetSource(entries=(), place=place, members=_listed(place)[0])
+
+
+def _listed(place: str) -> tuple[dict[str, Member], dict[str, str]]:
+    """Place and label of every photograph, by name, in the tar files' order."""
+    members: dict[str, Member] = {}
+    texts: dict[str, str] = {}
+    for shard in shards_of(place):
+        for image, member, text in _samples(shard):
+            if image in members:
+                raise ValueError(
+                    f"{str(member.shard)!r} holds {image!r}, which {str(members[image].shard)!r} holds too."
+                )
+            members[image], texts[image] = member, text
+    if not members:
+        raise ValueError(f"'webdataset:{printable(place)}' holds no pictures with labels.")
+    return members, texts
 
 
 def shards_of(pattern: str) -> list[Path]:

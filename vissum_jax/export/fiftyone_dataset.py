@@ -4,12 +4,12 @@
     dataset = fo.Dataset.from_dir("FOLDER", dataset_type=fo.types.FiftyOneDataset)
     fo.launch_app(dataset)
 
-The photographs stay where they are. Boxes are shares of the photograph's sides, as FiftyOne has them.
+Boxes are shares of the photograph's sides, as FiftyOne has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +50,19 @@ class FiftyOneWriter:
     mask) and the summaries it is in (detections with their number, rank, and so on; the label names the summary).
     """
 
-    def __init__(self, folder: Path, images: Path, info: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, locate: Callable[[str], Path], info: Mapping[str, Any]) -> None:
         """Start a dataset that FiftyOne forgets when it is written.
 
         Args:
             folder: Where to.
-            images: Folder of the photographs.
+            locate: The file of a photograph.
             info: What holds for the run as a whole.
 
         Raises:
             ValueError: As `load_fiftyone`.
         """
         self._fiftyone = load_fiftyone()
-        self._folder, self._images = folder, images.absolute()
+        self._folder, self._locate = folder, locate
         self._dataset = self._fiftyone.Dataset()
         self._dataset.info = dict(info)
         self._counts = {"images": 0, "masks": 0, "summaries": 0, "members": 0, "left_out": {"unreadable": 0}}
@@ -127,7 +127,7 @@ class FiftyOneWriter:
         self._counts["images"] += 1
         width, height = photograph_size(crop)
         sample = fiftyone.Sample(
-            filepath=str(self._images / exported.images[row]),
+            filepath=str(self._locate(exported.images[row]).absolute()),
             metadata=fiftyone.ImageMetadata(width=width, height=height),
             ground_truth=fiftyone.Classification(label=exported.class_name),
             class_index=exported.class_index,

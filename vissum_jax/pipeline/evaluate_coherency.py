@@ -24,6 +24,7 @@ from vissum_jax.analysis.coherency import (
 )
 from vissum_jax.analysis.drop import MISSING, markdown
 from vissum_jax.analysis.wordnet import fused
+from vissum_jax.data import ImageSource
 from vissum_jax.pipeline.finished import FinishedClass, FinishedRun
 from vissum_jax.pipeline.originals import part_square, read_originals
 from vissum_jax.pipeline.progress import Progress
@@ -108,13 +109,14 @@ def evaluate_coherency(
 
     Raises:
         ChangedError: If a photograph is no longer the one that its mask was found on.
+        NotReadyError: If the data set or the tar files that hold the photographs cannot be opened.
         ValueError: If the tagger is the network explained.
     """
     check_tagger(tagger, run)
     config = config or EvaluateCoherencyConfig()
-    classes = list(run.classes())
+    classes, source = list(run.classes()), run.photographs()
     progress.start("tags", sum(len(_pool(found, crops)[0]) for found in classes))
-    measured = [_class(run, found, tagger, progress, crops, config) for found in classes]
+    measured = [_class(source, found, tagger, progress, crops, config) for found in classes]
     progress.finish()
     values = {
         "run": str(run.folder),
@@ -157,7 +159,7 @@ def _pool(found: FinishedClass, crops: bool) -> tuple[list[Place], str]:
 
 
 def _class(
-    run: FinishedRun,
+    source: ImageSource,
     found: FinishedClass,
     tagger: Tagger,
     progress: Progress,
@@ -175,7 +177,7 @@ def _class(
     pool, reason = _pool(found, crops)
     if not pool:
         return {**values, **_unmeasured(reason)}
-    tags = _tags(run, found, pool, tagger, progress, config)
+    tags = _tags(source, found, pool, tagger, progress, config)
     untagged = sum(not each for each in tags)
     values |= {"pool": len(pool), "untagged": untagged}
     if untagged == len(pool):
@@ -210,7 +212,7 @@ def _members(kept: Sequence[Summary], pool: Sequence[Place], crops: bool) -> lis
 
 
 def _tags(
-    run: FinishedRun,
+    source: ImageSource,
     found: FinishedClass,
     pool: Sequence[Place],
     tagger: Tagger,
@@ -218,14 +220,13 @@ def _tags(
     config: EvaluateCoherencyConfig,
 ) -> list[frozenset[str]]:
     """The nouns of each entry of the pool, in their common form, synonyms fused."""
-    root = Path(run.manifest.request["images"])
     rows = found.rows.select(
         ["image", "content_sha256", "height", "width", *(f"crop_{side}" for side in "xywh")]
     ).to_pylist()
     tags: list[frozenset[str]] = []
     for start in range(0, len(pool), config.batch_size):
         part = pool[start : start + config.batch_size]
-        photographs = read_originals(root, [rows[image] for image, _ in part])
+        photographs = read_originals(source, [rows[image] for image, _ in part])
         shown: list[UInt8[np.ndarray, "h w 3"]] = [
             photograph if box is None else part_square(photograph, rows[image], box, config.part_margin)
             for photograph, (image, box) in zip(photographs, part, strict=True)

@@ -1,4 +1,4 @@
-"""What a run found, without the network that it explains and without its photographs."""
+"""What a run found, without the network that it explains; its photographs are at hand for who asks for them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from vissum_jax.pipeline.run import NotReadyError
+from vissum_jax.data import ImageSource, open_files
+from vissum_jax.pipeline.run import NotReadyError, require_done
 from vissum_jax.runs.manifest import Manifest, load_manifest
-from vissum_jax.runs.rows import class_summaries
-from vissum_jax.runs.store import PartStore
+from vissum_jax.runs.rows import class_summaries, rows_of_class
+from vissum_jax.runs.store import LocalFolder, PartStore
 from vissum_jax.types import ClassSummaries
 
 
@@ -52,15 +52,25 @@ class FinishedRun:
         masks = PartStore(self.folder / "masks")
         rows = masks.read_all(range(len(self.manifest.shards)))
         for class_index, class_name in sorted(self.manifest.classes.items()):
-            own = rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
-            yield FinishedClass(
-                class_index, class_name, tuple(own["image"].to_pylist()), own, self.summaries(class_index)
-            )
+            images = self.manifest.images_of(class_index)
+            own = rows_of_class(rows, class_index)
+            yield FinishedClass(class_index, class_name, images, own, self.summaries(class_index))
 
     def summaries(self, class_index: int) -> ClassSummaries:
         """The summaries of a class; its members count the class's photographs."""
-        images = [image for image, index, _ in self.manifest.entries if index == class_index]
-        return class_summaries(PartStore(self.folder / "summaries").read(class_index), images)
+        stored = PartStore(self.folder / "summaries").read(class_index)
+        return class_summaries(stored, self.manifest.images_of(class_index))
+
+    def photographs(self) -> ImageSource:
+        """What fetches the photographs by their names, without the network; nothing is listed again.
+
+        Raises:
+            NotReadyError: The data set or the tar files that hold them cannot be opened.
+        """
+        try:
+            return open_files(self.manifest.request["images"])
+        except (OSError, ValueError) as error:
+            raise NotReadyError(str(error)) from error
 
 
 def open_finished(folder: Path | str) -> FinishedRun:
@@ -73,15 +83,5 @@ def open_finished(folder: Path | str) -> FinishedRun:
     """
     folder = Path(folder)
     manifest = load_manifest(folder)
-    for stage, numbers, command in (
-        ("masks", range(len(manifest.shards)), "masks"),
-        ("summaries", sorted(manifest.classes), "summarize"),
-    ):
-        store = PartStore(folder / stage)
-        missing = sum(not store.done(number) for number in numbers)
-        if missing:
-            raise NotReadyError(
-                f"{str(folder)!r}: {missing} of {len(numbers)} parts of its {stage} are not done; finish them with "
-                f"`vissum {command} {folder}`."
-            )
+    require_done(LocalFolder(folder), manifest, "masks", "summaries")
     return FinishedRun(folder, manifest)

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vissum_jax._version import __version__
 from vissum_jax.data import ImageEntry, ImageSource, open_images
@@ -23,13 +22,15 @@ from vissum_jax.runs.log import Log
 from vissum_jax.runs.manifest import FILE as MANIFEST_FILE
 from vissum_jax.runs.manifest import Manifest, differences, load_manifest
 from vissum_jax.runs.place import open_log, open_place
-from vissum_jax.runs.rows import class_summaries
+from vissum_jax.runs.rows import class_summaries, rows_of_class
 from vissum_jax.runs.store import PartStore, Storage, local_path
 from vissum_jax.types import Classifier, ClassSummaries
 
 SHARD_SIZE, SHARD_SIZE_ON_ACCELERATOR = 64, 1024
 """Images of a mask part, unless asked for otherwise: what is computed again, at most, after a crash. An accelerator
 gets through more in a second, and its slots run empty at the end of every part."""
+
+_COMMANDS = {"masks": "masks", "summaries": "summarize"}  # that finish a stage
 
 _PACKAGES = (
     "jax",
@@ -96,12 +97,7 @@ class Run:
         Raises:
             NotReadyError: If one is not.
         """
-        missing = [number for number in range(len(self.manifest.shards)) if not self.masks.done(number)]
-        if missing:
-            raise NotReadyError(
-                f"{str(self.storage)!r}: {len(missing)} of {len(self.manifest.shards)} mask parts are not done; "
-                f"finish them with `vissum masks {self.storage}`."
-            )
+        require_done(self.storage, self.manifest, "masks")
 
     def mask_rows(self) -> pa.Table:
         """All mask rows; every part must be done."""
@@ -110,17 +106,33 @@ class Run:
 
     def class_rows(self, class_index: int) -> pa.Table:
         """The mask rows of a class, read from the parts that hold any."""
-        entries, shards = self.manifest.entries, enumerate(self.manifest.shards)
-        own = [
-            number for number, (start, stop) in shards if any(entry[1] == class_index for entry in entries[start:stop])
-        ]
-        rows = self.masks.read_all(own)
-        return rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
+        return rows_of_class(self.masks.read_all(self.manifest.parts_of(class_index)), class_index)
 
     def class_result(self, class_index: int) -> ClassSummaries:
         """The summaries of a class; its members count the class's photographs."""
-        images = [entry.image for entry in self.source.of_class(class_index)]
-        return class_summaries(self.summaries.read(class_index), images)
+        return class_summaries(self.summaries.read(class_index), self.manifest.images_of(class_index))
+
+
+def require_done(storage: Storage, manifest: Manifest, *stages: str) -> None:
+    """Check that every part of some stages of a run is done.
+
+    Args:
+        storage: The RUN folder, or its like.
+        manifest: What is computed.
+        stages: "masks", "summaries".
+
+    Raises:
+        NotReadyError: If one is not.
+    """
+    numbers = {"masks": range(len(manifest.shards)), "summaries": sorted(manifest.classes)}
+    for stage in stages:
+        store = PartStore(storage.within(stage))
+        missing = sum(not store.done(number) for number in numbers[stage])
+        if missing:
+            raise NotReadyError(
+                f"{str(storage)!r}: {missing} of {len(numbers[stage])} parts of its {stage} are not done; finish them "
+                f"with `vissum {_COMMANDS[stage]} {storage}`."
+            )
 
 
 def _resolved(config: RunConfig, classifier: Classifier) -> dict[str, Any]:

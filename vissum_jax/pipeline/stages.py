@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import UInt8
 
 from vissum_jax.data import Decoded, ImageEntry, UnreadableImage
@@ -29,12 +28,12 @@ from vissum_jax.pipeline.perturbed import perturbed_pictures
 from vissum_jax.pipeline.preflight import LabelCheck, require_fitting_labels
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.read_ahead import ReadAhead
-from vissum_jax.pipeline.run import NotReadyError, Run
+from vissum_jax.pipeline.run import NotReadyError, Run, require_done
 from vissum_jax.report import ClassReport, ReportConfig, ReportWriter, RunFacts
 from vissum_jax.report.evaluation import read_comparisons, read_evaluations
 from vissum_jax.runs.engine import Tally, finish_parts, never
 from vissum_jax.runs.leases import LeaseConfig, Leases, holder
-from vissum_jax.runs.rows import mask_batch, mask_table, soft_masks, summary_table
+from vissum_jax.runs.rows import mask_batch, mask_table, rows_of_class, soft_masks, summary_table
 from vissum_jax.runs.store import LocalFolder
 from vissum_jax.study.tags import read_tags
 from vissum_jax.types import Crop, MaskBatch, MaskStatus
@@ -68,8 +67,14 @@ def read_class(
     Raises:
         ChangedError: If a photograph is not the one that its mask was found on.
     """
+    return _read_own(run, rows_of_class(rows, class_index), class_index)
+
+
+def _read_own(
+    run: Run, own: pa.Table, class_index: int
+) -> tuple[tuple[ImageEntry, ...], UInt8[np.ndarray, "n h w 3"], MaskBatch]:
+    """So, from the rows of the class alone."""
     entries = run.source.of_class(class_index)
-    own = rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
     return entries, read_unchanged(run, entries, own["content_sha256"].to_pylist()), mask_batch(own)
 
 
@@ -79,8 +84,8 @@ def class_report(run: Run, rows: pa.Table, class_index: int) -> ClassReport:
     Raises:
         ChangedError: If a photograph is not the one that its mask was found on.
     """
-    entries, images, masks = read_class(run, rows, class_index)
-    own = rows.filter(pc.equal(rows["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
+    own = rows_of_class(rows, class_index)
+    entries, images, masks = _read_own(run, own, class_index)
     soft = soft_masks(own)
     return ClassReport(
         class_index=class_index,
@@ -242,7 +247,7 @@ def summary_stage(
     run.require_masks()
 
     def work(class_index: int) -> pa.Table:
-        entries, images, masks = read_class(run, run.class_rows(class_index), class_index)
+        entries, images, masks = _read_own(run, run.class_rows(class_index), class_index)
         result = summarize_images(
             run.classifier, images, masks, class_index, run.config.stages, progress, batch_size=batch_size
         )
@@ -274,12 +279,7 @@ def report_stage(run: Run, progress: Progress, *, config: ReportConfig | None = 
     """
     rows = run.mask_rows()
     classes = sorted(run.manifest.classes)
-    missing = [number for number in classes if not run.summaries.done(number)]
-    if missing:
-        raise NotReadyError(
-            f"{str(run.folder)!r}: the summaries of {len(missing)} of {len(classes)} classes are not done; finish "
-            f"them with `vissum summarize {run.folder}`."
-        )
+    require_done(run.storage, run.manifest, "summaries")
     try:
         facts = _facts(run)
     except ValueError as error:

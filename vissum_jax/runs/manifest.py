@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,29 @@ class Manifest:
     def classes(self) -> dict[int, str]:
         """Names of the classes, by index."""
         return {index: name for _, index, name in self.entries}
+
+    def images_of(self, class_index: int) -> tuple[str, ...]:
+        """The images of a class, in the order of its rows; summaries count them."""
+        return self._images.get(class_index, ())
+
+    def parts_of(self, class_index: int) -> tuple[int, ...]:
+        """The mask parts that hold any image of a class."""
+        return self._parts.get(class_index, ())
+
+    @cached_property
+    def _images(self) -> dict[int, tuple[str, ...]]:
+        found: dict[int, list[str]] = {}
+        for image, index, _ in self.entries:
+            found.setdefault(index, []).append(image)
+        return {index: tuple(images) for index, images in found.items()}
+
+    @cached_property
+    def _parts(self) -> dict[int, tuple[int, ...]]:
+        found: dict[int, list[int]] = {}
+        for number, (start, stop) in enumerate(self.shards):
+            for index in {index for _, index, _ in self.entries[start:stop]}:
+                found.setdefault(index, []).append(number)
+        return {index: tuple(parts) for index, parts in found.items()}
 
     def save(self, run: Path | str | Storage) -> None:
         """Write it into a RUN folder, or object store."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 from pycocotools import mask as coco_mask
 
@@ -173,6 +174,11 @@ def mask_table(
             "soft": [encode_soft(mask) if there else None for mask, there in zip(masks.soft, has_mask, strict=True)],
         },
     ).cast(MASK_SCHEMA)
+
+
+def rows_of_class(table: pa.Table, class_index: int) -> pa.Table:
+    """The mask rows of a class."""
+    return table.filter(pc.equal(table["class_index"], class_index))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def mask_batch(table: pa.Table) -> MaskBatch:
