@@ -20,5 +20,6 @@
 set -euo pipefail
 : "${IMAGES:?folder, tfds:NAME/SPLIT or webdataset:PATTERN}" "${RUN:?folder or s3://bucket/run}" "${MODEL:?network}"
 
-# `srun` so that the signal reaches the command, not this script.
+# `srun` so that the signal reaches the command, not this script. Since Slurm 22.05 it asks for cores of its own.
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:?of a job that names --cpus-per-task}"
 exec srun vissum run "$IMAGES" --model "$MODEL" --out "$RUN" --shard-size 64

@@ -10,7 +10,8 @@
 set -euo pipefail
 : "${TPU:?name of the slice}" "${ZONE:?its zone}" "${IMAGES:?photographs}" "${RUN:?gs://bucket/run}" "${MODEL:?network}"
 
-# TPU_* keep JAX from waiting for the other hosts of the slice: each is on its own.
+# TPU_* keep JAX from waiting for the other hosts of the slice: each is on its own. So for hosts of four chips; for hosts
+# of eight (v5e, v6e) 2,4,1 and 0,1,2,3,4,5,6,7.
 gcloud compute tpus tpu-vm ssh "$TPU" --zone "$ZONE" --worker=all --command "
   export TPU_PROCESS_BOUNDS=1,1,1 TPU_CHIPS_PER_PROCESS_BOUNDS=2,2,1 TPU_VISIBLE_CHIPS=0,1,2,3
   vissum run $(printf '%q' "$IMAGES") --model $(printf '%q' "$MODEL") --out $(printf '%q' "$RUN")
