@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Tests spend their time compiling, on one core each; a file stays in one process, with what its tests share.
 WORKERS ?= 2
 
-.PHONY: demo test test-slow parity lint format clean
+.PHONY: demo test test-slow parity lint docs tour format clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python >= 3.11 is needed; this is %s. Name another with `make PYTHON=python3.12 ...`" % sys.version.split()[0])'
@@ -34,9 +34,16 @@ lint: $(VENV)/.ready
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build
+
+tour: $(VENV)/.ready
+	$(BIN)/python scripts/run_tour.py
+
 format: $(VENV)/.ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis docs/_build docs/api
