@@ -9,7 +9,7 @@ import pytest
 TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "batch.md").read_text()
 LINK = re.compile(r"`(?:(?P<file>[\w/]+\.py)|\.\.)(?:(?:::)?(?P<test>test_\w+?)(?P<more>_\.\.)?)?`")
-"""`tests/runs/test_x.py`, `test_x.py::test_y`, `test_x.py::test_y_..` (how a name begins), `..test_y_..` (same file)."""
+"""`tests/runs/test_x.py`, `test_x.py::test_y`, `test_x.py::test_y_..` (it begins so), `..test_z` (same file)."""
 
 
 def named() -> Iterator[tuple[str, str, bool]]:

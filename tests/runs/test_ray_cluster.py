@@ -1,4 +1,7 @@
-"""Workers on a Ray cluster of two nodes on this machine, without a network to explain."""
+"""Workers on a Ray cluster of two nodes on this machine, without a network to explain.
+
+All slow: Ray gives a node 30 seconds to start, which cannot be changed and is short beside other tests on two cores.
+"""
 
 import json
 import os
