@@ -136,7 +136,7 @@ def test_a_class_lists_kept_and_dropped_summaries_or_why_there_are_none():
     page = Page(ClassSummaries(class_index=7, summaries=found, diagnostics=diagnostics)._repr_html_())
     assert [row[0] for row in page.rows] == ["summary", "1", "2"]
     assert [row[-1] for row in page.rows[1:]] == ["kept", "2 members, fewer than 3"]
-    assert "Class 7: 1 summaries of 9 images" in page.text
+    assert "Class 7: 1 of 2 clusters kept, of 9 images" in page.text
     empty = ClassSummaries(class_index=7, summaries=(), diagnostics=diagnostics, reason=HOSTILE)._repr_html_()
     assert HOSTILE in Page(empty).text
     assert "<table" not in empty

@@ -341,5 +341,8 @@ class ClassSummaries:
             "stability": [summary.stability for summary in self.summaries],
             "verdict": ["kept" if summary.kept else summary.reason for summary in self.summaries],
         }
-        note = self.reason or f"{len(self.kept)} summaries of {self.diagnostics.images} images"
+        note = (
+            self.reason
+            or f"{len(self.kept)} of {len(self.summaries)} clusters kept, of {self.diagnostics.images} images"
+        )
         return notebook.table(f"Class {self.class_index}", note, columns, rows=len(self.summaries))

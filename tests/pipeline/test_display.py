@@ -48,7 +48,7 @@ def summaries() -> SummarySet:
 
 def test_every_kept_member_of_a_kept_summary_is_pictured(summaries):
     html = summaries._repr_html_()
-    assert "<strong>red disc</strong>: 1 summaries of 4 images" in html
+    assert "<strong>red disc</strong>: 1 of 2 clusters kept, of 4 images" in html
     assert [f"The part in image {row} of the class" in html for row in range(4)] == [True, True, True, False]
     assert html.count("<img") == 3
 

@@ -44,7 +44,10 @@ def _class_html(summaries: SummarySet, result: ClassSummaries) -> Markup:
         "importance": [summary.importance for summary in result.kept],
         "ssim": [summary.ssim for summary in result.kept],
     }
-    note = result.reason or f"{len(result.kept)} summaries of {result.diagnostics.images} images"
+    note = (
+        result.reason
+        or f"{len(result.kept)} of {len(result.summaries)} clusters kept, of {result.diagnostics.images} images"
+    )
     return notebook.table(name, note, columns, rows=len(result.kept))
 
 
