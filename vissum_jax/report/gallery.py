@@ -79,6 +79,7 @@ class Gallery:
         kind: What the pages show, as a heading of the site.
         title: Of the first page.
         lede: What one sees.
+        unit: What an item is called when items are counted.
         figures: A few numbers.
         tables: Further numbers.
         notes: How to read them.
@@ -90,6 +91,7 @@ class Gallery:
     kind: str
     title: str
     lede: str
+    unit: str = "photograph"
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
@@ -106,7 +108,9 @@ class _Link(NamedTuple):
     picture: str
 
 
-def write_gallery(out: Path, gallery: Gallery, sections: Mapping[str, Iterable[Item]]) -> Path:
+def write_gallery(
+    out: Path, gallery: Gallery, sections: Mapping[str, Iterable[Item]], *, prefaces: Mapping[str, Item] | None = None
+) -> Path:
     """Write the pages beside `out` and move them there; an earlier report is replaced.
 
     Args:
@@ -114,6 +118,7 @@ def write_gallery(out: Path, gallery: Gallery, sections: Mapping[str, Iterable[I
         gallery: What holds for all pages.
         sections: Things by class, which may come from generators, one at a time: a page each; those of the class
             without a name are on the first page.
+        prefaces: What stands above the things of a class, by class.
 
     Returns:
         The page to open.
@@ -139,17 +144,27 @@ def write_gallery(out: Path, gallery: Gallery, sections: Mapping[str, Iterable[I
         # Names come from outside; addresses are made of numbers only.
         folder = f"classes/{number}" if name else "pictures"
         (partial / folder).mkdir(parents=True)
-        views = [_save(item, partial, folder, row) for row, item in enumerate(items)]
+        views = [_save(item, partial, folder, str(row)) for row, item in enumerate(items)]
+        preface = (prefaces or {}).get(name)
+        above = None if preface is None else _save(preface, partial, folder, "preface")
         if not name:
             first = views
             continue
         page = f"{folder}/index.html"
         shown = next((view["pictures"][-1]["file"] for view in views if view["pictures"]), "")
         links.append(_Link(name, page, len(views), shown))
-        html = template.render(gallery=gallery, section=name, items=views, links=[], root="../../", configuration=[])
+        html = template.render(
+            gallery=gallery, section=name, preface=above, items=views, links=[], root="../../", configuration=[]
+        )
         _write_page(partial / page, html)
     html = template.render(
-        gallery=gallery, section="", items=first, links=links, root="", configuration=flattened(gallery.configuration)
+        gallery=gallery,
+        section="",
+        preface=None,
+        items=first,
+        links=links,
+        root="",
+        configuration=flattened(gallery.configuration),
     )
     _write_page(partial / "index.html", html)
     if out.exists():
@@ -163,7 +178,7 @@ def _write_page(path: Path, html: str) -> None:
     path.write_bytes(html.encode("utf-8", "backslashreplace"))
 
 
-def _save(item: Item, root: Path, folder: str, row: int) -> dict[str, Any]:
+def _save(item: Item, root: Path, folder: str, row: str) -> dict[str, Any]:
     """An item as its page sees it; its pictures are written."""
     pictures = []
     for number, (caption, alt, pixels) in enumerate(item.pictures):
