@@ -3,44 +3,22 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from records import Sample, png, write_tfds
+from records import SPEC, Sample, colours, grey, write_tfds
 
-from vissum_jax.data import Decoded, DecodeLimits, UnreadableImage
+from vissum_jax.data import DecodeLimits, UnreadableImage
 from vissum_jax.data.tfds_source import open_tfds
-from vissum_jax.types import ClassifierSpec
 
-SPEC = ClassifierSpec(
-    name="net",
-    input_height=32,
-    input_width=32,
-    resize_short_side=32,
-    class_names=("tench", "golden_retriever", "crane"),
-    wordnet_ids=("n01440764", "n02099601", "n02012849"),
-    feature_endpoint="pool",
-)
 LABELS = ("n02099601", "n01440764")  # in another order than the network's classes
 BROKEN = b"this is no picture"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorflow_datasets")
 
 
-def grey(value: int) -> np.ndarray:
-    return np.full((32, 32, 3), value, np.uint8)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Nine records, the labels by turns; the eighth holds no picture."""
-    samples = [Sample(f"v{n}.png", BROKEN if n == 7 else png(grey(20 * n)), n % 2) for n in range(9)]
+    samples = [Sample(f"v{n}.png", BROKEN if n == 7 else grey(20 * n), n % 2) for n in range(9)]
     return write_tfds(tmp_path_factory.mktemp("tfds"), LABELS, samples, file_name=True)
-
-
-def colours(source, entries):
-    return [
-        int(result.image[0, 0, 0]) if isinstance(result, Decoded) else str(result)
-        for result in source.read(entries, SPEC, workers=2)
-    ]
 
 
 def test_labels_stand_for_classes_by_wordnet_id_and_records_are_read_by_class(folder):
@@ -57,7 +35,7 @@ def test_pixels_and_hashes_are_those_of_the_encoded_files(folder):
     for entry in source.entries:
         number = int(entry.image.partition("_v")[2].removesuffix(".png"))
         (file,) = source.fetch([entry.image], DecodeLimits())
-        assert file == (BROKEN if number == 7 else png(grey(20 * number)))
+        assert file == (BROKEN if number == 7 else grey(20 * number))
     found = dict(zip([entry.image for entry in source.entries], colours(source, source.entries), strict=True))
     good = {image: colour for image, colour in found.items() if not image.endswith("v7.png")}
     assert all(colour == 20 * int(image.partition("_v")[2].removesuffix(".png")) for image, colour in good.items())
@@ -84,7 +62,7 @@ def test_what_is_known_is_not_listed_again(folder, monkeypatch):
 
 def test_a_data_set_prepared_anew_is_noticed_record_by_record(folder, tmp_path):
     source = open_tfds(f"{folder}/validation", SPEC)
-    other = [Sample(f"v{n}.png", png(grey(n)), 0) for n in range(5)]
+    other = [Sample(f"v{n}.png", grey(n), 0) for n in range(5)]
     changed = write_tfds(tmp_path, LABELS, other, file_name=True)
     again = open_tfds(f"{changed}/validation", SPEC, known=source.entries)
     found = again.read(source.entries, SPEC, workers=1)
@@ -98,7 +76,7 @@ def test_a_data_set_prepared_anew_is_noticed_record_by_record(folder, tmp_path):
 
 
 def test_slices_of_a_split_and_labels_without_names(tmp_path):
-    folder = write_tfds(tmp_path, 3, [Sample("", png(grey(n)), n % 3) for n in range(6)])
+    folder = write_tfds(tmp_path, 3, [Sample("", grey(n), n % 3) for n in range(6)])
     source = open_tfds(f"{folder}/validation[:4]", SPEC)
     assert len(source.entries) == 4
     assert all(entry.image.isdigit() and len(entry.image) == 8 for entry in source.entries)
@@ -107,7 +85,7 @@ def test_slices_of_a_split_and_labels_without_names(tmp_path):
 
 def test_a_file_name_that_is_a_path_is_left_out_of_the_record_name(tmp_path):
     names = ["../../etc/passwd", "/etc/passwd", ".hidden", "a\nb", "x" * 200, "good.png"]
-    folder = write_tfds(tmp_path, LABELS, [Sample(name, png(grey(9)), 0) for name in names], file_name=True)
+    folder = write_tfds(tmp_path, LABELS, [Sample(name, grey(9), 0) for name in names], file_name=True)
     images = [entry.image for entry in open_tfds(f"{folder}/validation", SPEC).entries]
     assert sum(image.endswith("_good.png") for image in images) == 1
     assert all(image.isdigit() for image in images if not image.endswith("_good.png"))
@@ -138,7 +116,7 @@ def test_a_data_set_that_is_not_prepared_or_not_as_array_record_says_what_to_do(
 
 @pytest.mark.parametrize("classes", [[], ["unheard"]])
 def test_a_label_that_names_no_class_is_an_error_where_it_is_taken(tmp_path, classes):
-    samples = [Sample("", png(grey(0)), 0), Sample("", png(grey(1)), 1)]
+    samples = [Sample("", grey(0), 0), Sample("", grey(1), 1)]
     folder = write_tfds(tmp_path, ("unheard", "tench"), samples)
     with pytest.raises(ValueError, match="'unheard' names no class of net"):
         open_tfds(f"{folder}/validation", SPEC, classes=classes)
@@ -146,7 +124,7 @@ def test_a_label_that_names_no_class_is_an_error_where_it_is_taken(tmp_path, cla
 
 
 def test_records_without_labels_are_an_error(tmp_path):
-    folder = write_tfds(tmp_path, LABELS, [Sample("", png(grey(0)), -1)], split="test")
+    folder = write_tfds(tmp_path, LABELS, [Sample("", grey(0), -1)], split="test")
     with pytest.raises(ValueError, match="record 0 has no label; take a split that has labels"):
         open_tfds(f"{folder}/test", SPEC)
 
@@ -154,7 +132,7 @@ def test_records_without_labels_are_an_error(tmp_path):
 @pytest.mark.parametrize("file", ["features.json", "dataset_info.json"])
 @pytest.mark.parametrize("text", ["{", '{"pythonClassName": "os.system"}', "[]", ""])
 def test_damaged_descriptions_end_in_one_line(tmp_path, file, text):
-    folder = write_tfds(tmp_path, LABELS, [Sample("", png(grey(0)), 0)])
+    folder = write_tfds(tmp_path, LABELS, [Sample("", grey(0), 0)])
     (folder / file).write_text(text)
     with pytest.raises((ValueError, FileNotFoundError)) as error:
         open_tfds(f"{folder}/validation", SPEC)
@@ -162,7 +140,7 @@ def test_damaged_descriptions_end_in_one_line(tmp_path, file, text):
 
 
 def test_records_that_are_gone_or_damaged_become_rows_once_they_are_listed(tmp_path):
-    folder = write_tfds(tmp_path, LABELS, [Sample("", png(grey(9 * n)), 0) for n in range(5)])
+    folder = write_tfds(tmp_path, LABELS, [Sample("", grey(9 * n), 0) for n in range(5)])
     source = open_tfds(f"{folder}/validation", SPEC)
     (shard,) = folder.glob("*.array_record*")
     data = bytearray(shard.read_bytes())
@@ -184,16 +162,15 @@ def test_it_needs_no_tensorflow(folder):
     code = (
         "import sys, json\n"
         "from vissum_jax.data.tfds_source import open_tfds\n"
-        "import test_tfds_source as tests\n"
-        f"source = open_tfds({f'{folder}/validation'!r}, tests.SPEC)\n"
-        "colours = tests.colours(source, source.of_class(1))\n"
+        "import records\n"
+        f"source = open_tfds({f'{folder}/validation'!r}, records.SPEC)\n"
+        "colours = records.colours(source, source.of_class(1))\n"
         "assert 'tensorflow' not in sys.modules\n"
         "print(json.dumps(colours))"
     )
-    paths = [os.path.dirname(__file__), *[path for path in sys.path if path]]
     answer = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         check=True,

@@ -3,27 +3,11 @@ import os
 import re
 import tarfile
 
-import numpy as np
 import pytest
-from records import png, write_tar
+from records import SPEC, colours, grey, write_tar
 
 from vissum_jax.data import DecodeLimits, UnreadableImage
 from vissum_jax.data.webdataset import open_webdataset, shards_of
-from vissum_jax.types import ClassifierSpec
-
-SPEC = ClassifierSpec(
-    name="net",
-    input_height=32,
-    input_width=32,
-    resize_short_side=32,
-    class_names=("tench", "golden_retriever", "crane"),
-    wordnet_ids=("n01440764", "n02099601", "n02012849"),
-    feature_endpoint="pool",
-)
-
-
-def grey(value: int) -> bytes:
-    return png(np.full((32, 32, 3), value, np.uint8))
 
 
 @pytest.fixture
@@ -37,10 +21,6 @@ def shards(tmp_path):
             files[f"{key}.json"] = b"{}"
         write_tar(tmp_path / f"part-{shard:03d}.tar", files)
     return f"{tmp_path}/part-{{000..001}}.tar"
-
-
-def colours(source, entries):
-    return [int(result.image[0, 0, 0]) for result in source.read(entries, SPEC, workers=2)]
 
 
 def test_samples_of_all_shards_are_listed_by_class_and_read_where_they_lie(shards, tmp_path):
