@@ -9,6 +9,7 @@ from typing import Annotated
 from vissum_jax.cli.errors import DONE, check_batch_size, running, user_mistakes
 from vissum_jax.cli.evaluate_coherency import coherency
 from vissum_jax.cli.evaluate_counts import counts
+from vissum_jax.cli.evaluate_heatmaps import heatmaps
 from vissum_jax.cli.evaluate_localization import localization
 from vissum_jax.cli.evaluate_paper import paper
 from vissum_jax.cli.evaluate_parts import parts
@@ -88,5 +89,6 @@ evaluate = group(
         "specialize": specialize,
         "paper": paper,
         "localization": localization,
+        "heatmaps": heatmaps,
     },
 )
