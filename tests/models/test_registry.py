@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from vissum_jax.models import ARCHITECTURES, init_classifier, load_classifier, save_weights
+from vissum_jax.attribution.guided import guided, guided_relu
+from vissum_jax.models import ARCHITECTURES, init_classifier, load_classifier, rebuild, save_weights
 from vissum_jax.models.architecture import flat_params, make_network
 from vissum_jax.models.checkpoint import write_checkpoint
+from vissum_jax.ops.destrided import destrided_conv2d
 from vissum_jax.types import Classifier, ClassifierSpec, Outputs
 
 CLASSES = ("daisy", "tulip", "rose")
@@ -99,6 +101,20 @@ def test_the_activation_is_injected(weights: Path):
         plain(images).endpoints["stem"][plain(images).endpoints["stem"] > 0] ** 2,
         rtol=1e-5,
     )
+
+
+def test_a_network_can_be_built_once_more_with_its_parameters(flowernet: Classifier, weights: Path):
+    twin = rebuild(flowernet, activation=guided, convolution=destrided_conv2d)
+    assert twin.params is flowernet.params
+    loaded = load_classifier("flowernet", weights=weights, activation=guided_relu, convolution=destrided_conv2d)
+    assert twin.apply is loaded.apply
+    images = jnp.asarray(np.random.default_rng(0).random((1, 112, 112, 3)), jnp.float32)
+    np.testing.assert_array_equal(twin(images).logits, flowernet(images).logits)
+    own, other = (jax.grad(lambda x, net=net: net(x).logits[0, 0])(images) for net in (flowernet, twin))
+    assert not np.allclose(own, other, rtol=0.1)
+    for stranger in (twin, Classifier(params={}, apply=lambda _, x: x, spec=flowernet.spec)):
+        with pytest.raises(ValueError, match="'flowernet' cannot be built with other activations: only networks"):
+            rebuild(stranger, activation=guided)
 
 
 def test_flowernet_is_small(flowernet: Classifier):

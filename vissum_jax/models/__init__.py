@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from vissum_jax.models.catalogue import ARCHITECTURES
     from vissum_jax.models.class_names import read_class_names
     from vissum_jax.models.imagenet import imagenet_classes
-    from vissum_jax.models.registry import fetch_weights, init_classifier, load_classifier, save_weights
+    from vissum_jax.models.registry import fetch_weights, init_classifier, load_classifier, rebuild, save_weights
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
@@ -16,7 +16,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "catalogue": ["ARCHITECTURES"],
         "class_names": ["read_class_names"],
         "imagenet": ["imagenet_classes"],
-        "registry": ["fetch_weights", "init_classifier", "load_classifier", "save_weights"],
+        "registry": ["fetch_weights", "init_classifier", "load_classifier", "rebuild", "save_weights"],
     },
 )
 
@@ -27,5 +27,6 @@ __all__ = [
     "init_classifier",
     "load_classifier",
     "read_class_names",
+    "rebuild",
     "save_weights",
 ]

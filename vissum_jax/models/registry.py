@@ -1,7 +1,8 @@
 """Networks by name."""
 
+import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -106,6 +107,42 @@ def load_classifier(
         apply=network.apply,
         spec=_spec(architecture, names, wordnet_ids, sha256=checkpoint.sha256),
     )
+
+
+def rebuild(
+    classifier: Classifier,
+    *,
+    activation: Callable[[Activation], Activation],
+    convolution: Convolution | None = None,
+) -> Classifier:
+    """A network with the same parameters, built with other functions.
+
+    Args:
+        classifier: A network that `load_classifier` loaded by a name of the registry.
+        activation: From the network's own activation to the one that takes its place.
+        convolution: Takes the place of `vissum_jax.ops.conv.conv2d`, if given.
+
+    Returns:
+        The classifier, which shares the parameters.
+
+    Raises:
+        ValueError: If the network is not of the registry, or was already built otherwise.
+    """
+    name, count = classifier.spec.name, len(classifier.spec.class_names)
+    architecture = ARCHITECTURES.get(name)
+    if (
+        architecture is None
+        or classifier.apply
+        is not make_network(architecture, num_classes=count, activation=None, convolution=None).apply
+    ):
+        raise ValueError(
+            f"{name!r} cannot be built with other activations: only networks loaded by name can "
+            f"({', '.join(ARCHITECTURES)})."
+        )
+    network = make_network(
+        architecture, num_classes=count, activation=activation(architecture.activation), convolution=convolution
+    )
+    return dataclasses.replace(classifier, apply=network.apply)
 
 
 def init_classifier(name: str, *, class_names: Sequence[str], key: jax.Array) -> Classifier:
