@@ -17,10 +17,13 @@ from vissum_jax.runs.leases import this_machine
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(3600),
     pytest.mark.skipif(not this_machine(), reason="needs /proc to see who is dead"),
 ]
 
 SHARD = 2
+PATIENCE = 900
+"""Seconds for what takes half a minute: a machine may be busy with something else."""
 COMMAND = "from vissum_jax.cli.main import main; main()"
 
 
@@ -71,7 +74,7 @@ def run_command(place, out, *options):
 
 
 def finish(process):
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return json.loads(out)
 
@@ -90,8 +93,8 @@ def assert_same_rows(run, undisturbed):
         assert one.summaries.read(class_index).equals(other.summaries.read(class_index), check_metadata=True)
 
 
-def until(condition, process, seconds=200):
-    end = time.monotonic() + seconds
+def until(condition, process):
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
