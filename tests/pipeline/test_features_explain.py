@@ -1,5 +1,6 @@
 """Explanations of the bundled network on rendered flowers, by features chosen for it here."""
 
+import dataclasses
 import json
 import shutil
 
@@ -131,14 +132,20 @@ def test_features_of_another_network_are_refused(photos, tmp_path):
 def test_the_page_shows_every_photograph_with_what_speaks_for_it(finished, photos, features, tmp_path):
     folder = shutil.copytree(finished.run.folder, tmp_path / "run")
     opened = start_explain(request_for(photos, features), folder)
+    averages = shutil.copytree(features, tmp_path / "features") / "averages"
+    averages.mkdir()
+    Image.fromarray(np.full((40, 60, 3), 200, np.uint8)).save(averages / "0.png")
+    request = dataclasses.replace(opened.request, features=str(averages.parent))
     progress = toys.Recorder()
-    page = explain_report(opened, progress)
+    page = explain_report(dataclasses.replace(opened, request=request), progress)
     progress.assert_complete()
     pages = [(page.parent / "classes" / str(number) / "index.html").read_text() for number in (0, 1)]
     row = opened.rows().to_pylist()[0]
     for feature in row["features"]:
         assert f"{feature['layer']} {feature['channel']}: {feature['strength']:.0%}" in pages[0]
-    assert pages[0].count("<img") == 2 * 5, "the photograph, three features, all of them combined"
+    assert pages[0].count("<img") == 2 * 5 + 1, "the photograph, three features, all of them combined; the averages"
+    assert "What its relevant filters respond to" in pages[0]
+    assert "What its relevant filters respond to" not in pages[1], "nothing was averaged for this class"
     assert "no features were selected for" in pages[1]
     answers = json.loads(write_answers(opened).read_text())
     assert [answer["image"] for answer in answers] == [entry[0] for entry in opened.run.manifest.entries]

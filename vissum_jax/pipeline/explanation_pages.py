@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from vissum_jax.pipeline.features_average import FOLDER as AVERAGES
 from vissum_jax.pipeline.features_explain import ExplainRun, read_maps
-from vissum_jax.pipeline.photograph_runs import STATUS_TITLES, by_class, outcome, photograph_of
+from vissum_jax.pipeline.photograph_runs import STATUS_TITLES, by_class, outcome, photograph_of, section_of
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.report.gallery import Figure, Gallery, Item, Picture, write_gallery
 from vissum_jax.report.overlays import heat_overlay
@@ -54,9 +59,24 @@ def explain_report(opened: ExplainRun, progress: Progress) -> Path:
         configuration=run.manifest.configuration,
         versions=run.manifest.versions,
     )
-    page = write_gallery(run.folder / "report", gallery, by_class(rows, item))
+    page = write_gallery(run.folder / "report", gallery, by_class(rows, item), prefaces=_averages(opened, rows))
     progress.finish()
     return page
+
+
+def _averages(opened: ExplainRun, rows: Sequence[dict]) -> dict[str, Item]:
+    """What each class's relevant filters respond to, where `vissum features average` has shown it."""
+    found = {}
+    for row in rows:
+        sheet = Path(opened.request.features) / AVERAGES / f"{row['class_index']}.png"
+        if section_of(row) not in found and sheet.is_file():
+            with Image.open(sheet) as file:
+                pixels = np.asarray(file.convert("RGB"))
+            alt = f"Averages of what the relevant filters of {row['class_name'].replace('_', ' ')} respond to"
+            caption = "A filter a row: the average of what it responds to most, then the strongest examples"
+            picture = Picture(caption, alt, pixels)
+            found[section_of(row)] = Item(title="What its relevant filters respond to", pictures=(picture,))
+    return found
 
 
 def _item(opened: ExplainRun, row: dict) -> Item:

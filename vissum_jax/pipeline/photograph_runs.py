@@ -185,11 +185,16 @@ def beside(run: Path, folder: str, image: str, ending: str) -> Path:
     return run / folder / f"{image}{ending}"
 
 
+def section_of(row: dict) -> str:
+    """Title of the section of a page in which a photograph is shown."""
+    return f"{row['class_name']} ({row['class_index']})"
+
+
 def by_class(rows: Sequence[dict], item: Callable[[dict], Item]) -> dict[str, Iterator[Item]]:
     """Rows by their class, each shown when its page is written: pictures of one at a time are in memory."""
     sections: dict[str, list[dict]] = {}
     for row in rows:
-        sections.setdefault(f"{row['class_name']} ({row['class_index']})", []).append(row)
+        sections.setdefault(section_of(row), []).append(row)
     return {name: map(item, own) for name, own in sections.items()}
 
 
