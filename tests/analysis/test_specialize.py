@@ -94,13 +94,39 @@ def test_few_images_are_calibrated_on_fewer_folds():
 def test_the_weight_is_the_smallest_of_the_best():
     probabilities = np.array([[0.6, 0.4], [0.9, 0.1]])
     scores = np.array([[0.0, 1.0], [0.2, 0.8]])
-    weight, tried = choose_weight(probabilities, scores, np.array([1, 0]), CONFIG)
+    both = np.array([0, 1])
+    weight, tried = choose_weight(probabilities, scores, np.array([1, 0]), both, CONFIG)
     assert weight == 0.2  # 0.8 * 0.6 < 0.8 * 0.4 + 0.2, and the second image stays as it is up to 0.5
-    assert dict(tried)[0.0] == 0.5
-    assert dict(tried)[1.0] == 0.5
-    assert choose_weight(probabilities, scores, np.array([0, 0]), CONFIG)[0] == 0.0
-    with pytest.raises(ValueError, match="must not be empty"):
-        choose_weight(probabilities[:0], scores[:0], np.array([], int), CONFIG)
+    assert (tried[0].accuracy, tried[-1].accuracy) == (0.5, 0.5)
+    assert {each.others for each in tried} == {None}
+    assert choose_weight(probabilities, scores, np.array([0, 0]), both, CONFIG)[0] == 0.0
+
+
+def test_no_weight_is_taken_that_costs_classes_without_machines_an_answer():
+    """Class 2 has no SVM; its image is lost from a weight of .4 on, and only then is the second one of class 1 won."""
+    probabilities = np.array([[0.6, 0.4, 0.0], [0.78, 0.22, 0.0], [0.2, 0.2, 0.6], [0.5, 0.2, 0.3]])
+    scores = np.array([[0.0, 1.0, 0.0], [0.3, 0.7, 0.0], [0.65, 0.35, 0.0], [1.0, 0.0, 0.0]])
+    labels = np.array([1, 1, 2, 2])
+    with_machines = np.array([0, 1, 1])
+    assert choose_weight(probabilities[:2], scores[:2], labels[:2], with_machines, CONFIG)[0] == 0.6
+    weight, tried = choose_weight(probabilities, scores, labels, with_machines, CONFIG)
+    assert weight == pytest.approx(0.2)
+    assert [(round(each.weight, 1), each.accuracy, each.others) for each in tried[:7]] == [
+        (0.0, 0.0, 0.5),  # the last image is wrong in any case: what counts is that no weight makes it worse
+        (0.1, 0.0, 0.5),
+        (0.2, 0.5, 0.5),
+        (0.3, 0.5, 0.5),
+        (0.4, 0.5, 0.0),
+        (0.5, 0.5, 0.0),
+        (0.6, 1.0, 0.0),
+    ]
+
+
+@pytest.mark.parametrize("labels", [[], [2, 2]])
+def test_a_weight_needs_images_of_classes_with_machines(labels):
+    count = len(labels)
+    with pytest.raises(ValueError, match="must hold classes with SVMs"):
+        choose_weight(np.full((count, 3), 1 / 3), np.zeros((count, 3)), np.array(labels, int), np.array([0, 1]), CONFIG)
 
 
 def test_mixing_keeps_the_sum():

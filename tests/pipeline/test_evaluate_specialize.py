@@ -100,6 +100,27 @@ def test_groups_of_classes_are_those_of_the_run(parts, tmp_path):
     assert "n = 6)" in text
 
 
+def test_photographs_of_other_classes_all_guard_the_weight(parts, tmp_path):
+    """Half of the twelve of the run's classes choose it, and all six of the class that the run does not have."""
+    two = tmp_path / "two"
+    shutil.copytree(parts / "summaries", two / "summaries")
+    shutil.rmtree(two / "summaries" / "blue_bar")
+    values = measure(biased_run(two, tmp_path / "run"), train=[parts / "train"], test=[parts / "test"])
+    (found,) = values["variants"]["summaries"]
+    assert (values["photographs"]["the weight"], values["photographs"]["further negatives"]) == (6 + 6, 6)
+    assert values["guards"] == 6
+    assert found["others"]["after"] >= found["others"]["before"]
+    chosen = next(each for each in values["weights_tried"] if each["weight"] == found["weight"])
+    assert chosen["others"] >= values["weights_tried"][0]["others"]
+    assert "the 6 photographs of classes without SVMs" in specialize_markdown(values)
+
+
+def test_nothing_guarding_the_weight_is_said(biased, parts):
+    values = measure(biased, train=[parts / "train"], test=[parts / "test"])
+    assert values["guards"] == 0
+    assert "nothing kept it from costing other classes" in specialize_markdown(values)
+
+
 def test_what_is_saved_answers_as_what_was_measured(biased, parts):
     values = measure(biased, train=[parts / "train"], test=[parts / "test"])
     folder = biased[0].folder / "evaluation"

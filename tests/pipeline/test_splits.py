@@ -178,8 +178,19 @@ def test_lists_that_make_no_sense_are_refused(tmp_path):
             read_lines(path)
 
 
-def test_a_folder_without_class_folders_cannot_be_divided(tmp_path):
+def test_photographs_without_class_folders_are_divided_as_one(tmp_path):
+    for number in range(8):
+        (tmp_path / f"n0144{number}_fish.jpg").write_bytes(bytes([number]))
+    (tmp_path / "notes.txt").write_text("no photograph")
+    split = make_split(tmp_path, {"weight": 0.5, "test": 0.5}, seed=3)
+    assert (len(split["weight"]), len(split["test"])) == (4, 4)
+    assert sorted(split["weight"] + split["test"]) == [f"n0144{number}_fish.jpg" for number in range(8)]
+    link_split(tmp_path, split, tmp_path / "parts")
+    assert sorted(path.name for path in (tmp_path / "parts" / "test").iterdir()) == list(split["test"])
+
+
+def test_a_folder_without_photographs_cannot_be_divided(tmp_path):
     with pytest.raises(FileNotFoundError, match="No folder"):
         make_split(tmp_path / "nowhere", SHARES, seed=0)
-    with pytest.raises(ValueError, match="holds no class folders"):
+    with pytest.raises(ValueError, match="holds neither class folders nor photographs"):
         make_split(tmp_path, SHARES, seed=0)

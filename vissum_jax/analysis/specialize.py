@@ -58,6 +58,20 @@ class SummarySet(NamedTuple):
     rows: Int[np.ndarray, " p"]
 
 
+class TriedWeight(NamedTuple):
+    """A weight of the SVMs' scores, and what it gives on the images that it is chosen on.
+
+    Attributes:
+        weight: In [0, 1].
+        accuracy: On images of classes with SVMs.
+        others: On images of classes without, None where there are none.
+    """
+
+    weight: float
+    accuracy: float
+    others: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Before and after on some images.
@@ -188,23 +202,38 @@ def choose_weight(
     probabilities: Float[np.ndarray, "n c"],
     scores: Float[np.ndarray, "n c"],
     labels: Int[np.ndarray, " n"],
+    with_machines: Int[np.ndarray, " k"],
     config: SpecializeConfig,
-) -> tuple[float, list[tuple[float, float]]]:
-    """The weight with the best accuracy on images used for nothing else, the smallest of several.
+) -> tuple[float, list[TriedWeight]]:
+    """The weight, on images used for nothing else: best for classes with SVMs, at no cost to the others.
+
+    Scores sum to 1 over the classes with SVMs whatever an image shows, so a large weight calls images of all other
+    classes by one of their names. Of the weights at which images of classes without SVMs are answered rightly as often
+    as by the network alone, the one with the best accuracy on the classes with SVMs is taken, the smallest of several.
+
+    Args:
+        probabilities: The network's own.
+        scores: Of the SVMs.
+        labels: The images' classes.
+        with_machines: Classes that have an SVM.
+        config: Constants.
 
     Returns:
-        The weight, and (weight, accuracy) of all that were tried.
+        The weight, and all that were tried.
 
     Raises:
-        ValueError: If there are no images.
+        ValueError: If there are no images of classes with SVMs.
     """
-    if not len(labels):
-        raise ValueError("`labels` must not be empty: the weight is chosen on images.")
-    tried = [
-        (weight, float(np.mean(mixed(probabilities, scores, weight).argmax(axis=1) == labels)))
-        for weight in (step / config.weight_steps for step in range(config.weight_steps + 1))
-    ]
-    return max(tried, key=lambda each: (each[1], -each[0]))[0], tried
+    own = np.isin(labels, with_machines)
+    if not own.any():
+        raise ValueError("`labels` must hold classes with SVMs: the weight is chosen on their images.")
+    tried = []
+    for weight in (step / config.weight_steps for step in range(config.weight_steps + 1)):
+        right = mixed(probabilities, scores, weight).argmax(axis=1) == labels
+        guard = float(right[~own].mean()) if not own.all() else None
+        tried.append(TriedWeight(weight, float(right[own].mean()), guard))
+    allowed = [each for each in tried if each.others is None or each.others >= tried[0].others]
+    return max(allowed, key=lambda each: (each.accuracy, -each.weight)).weight, tried
 
 
 def compare(before: Bool[np.ndarray, " n"], after: Bool[np.ndarray, " n"], config: BootstrapConfig) -> Comparison:

@@ -42,9 +42,10 @@ def specialize(
     Args:
         run: Folder of a run whose summaries are done.
         test: Photographs that accuracies are measured on.
-        train: Photographs to train with beside the run's: on half of them the weight is chosen, the others are
-            negatives of all classes but their own.
-        weight: Photographs that the weight is chosen on; all of --train are negatives then.
+        train: Photographs to train with beside the run's. Of those of the run's classes, on half the weight is chosen,
+            the others are negatives of all classes but their own. Photographs of other classes guard the weight: it
+            is the best one that costs them nothing.
+        weight: Photographs that the weight is chosen on, guards among them; all of --train are negatives then.
         images: Folder of class folders that lists are relative to; by default the run's own.
         random_draws: Random sets in the summaries' places, for comparison.
         seed: Of folds, of the half, and of random sets.

@@ -18,6 +18,7 @@ from vissum_jax.analysis.specialize import (
     Comparison,
     SpecializeConfig,
     SummarySet,
+    TriedWeight,
     choose_weight,
     compare,
     fit_machines,
@@ -74,7 +75,7 @@ class _Fitted:
     machines: Machines
     reasons: dict[tuple[int, int], str]
     weight: float
-    tried: list[tuple[float, float]]
+    tried: list[TriedWeight]
     after: Float[np.ndarray, "n c"]
 
 
@@ -131,7 +132,8 @@ def evaluate_specialize(plan: SpecializePlan, progress: Progress, *, batch_size:
             for name, draws in fitted.items()
             if draws
         },
-        "weights_tried": main.tried,
+        "guards": int(np.count_nonzero(~np.isin(weight.class_index, main.machines.class_index))),
+        "weights_tried": [each._asdict() for each in main.tried],
         **_changed(plan, main, test),
     }
     write_atomically(plan.folder / MODEL, encode_specialization(_specialization(plan, main)))
@@ -206,7 +208,13 @@ def _fit(
         why = "; ".join(f"class {index}, summary {number}: {reason}" for (index, number), reason in reasons.items())
         raise ValueError(f"fewer than {LEAST_CLASSES} classes can have an SVM ({why}); make a run of more photographs.")
     scores = [_scores(machines, each) for each in (weight, test)]
-    chosen, tried = choose_weight(weight.probabilities, scores[0], weight.class_index, config)
+    try:
+        chosen, tried = choose_weight(weight.probabilities, scores[0], weight.class_index, machines.class_index, config)
+    except ValueError as error:
+        raise ValueError(
+            "the weight is chosen on photographs of classes that have an SVM, and none is among those for it; name "
+            "some with --train or --weight."
+        ) from error
     return _Fitted(
         machines=machines,
         reasons=reasons,

@@ -30,7 +30,8 @@ class EvaluateSpecializeConfig:
     Attributes:
         train: Constants of the SVMs and of the weight.
         bootstrap: Of the intervals over photographs.
-        holdout: Share of the training photographs that the weight is chosen on, where none are named for that.
+        holdout: Share of the training photographs of the run's classes that the weight is chosen on, where none are
+            named for that; those of other classes all guard it (see `choose_weight`).
         random_draws: How often random sets take the summaries' places in the ablation; 0 leaves it out.
         pictures: Most corrected photographs that are shown, and most spoiled ones.
     """
@@ -92,8 +93,8 @@ def plan_specialize(
         run: A finished run: its photographs train the SVMs.
         finished: The same run's results.
         test: Lists or folders of photographs (see `open_source`) that accuracies are measured on.
-        train: Further photographs to train with: the weight is chosen on a share of them, the rest are negatives of
-            all classes but their own.
+        train: Further photographs to train with: the weight is chosen on a share of those of the run's classes and on
+            all of other classes, the rest are negatives of all classes but their own.
         weight: Photographs that the weight is chosen on, in place of that share.
         images: The folder that lists are relative to; None for the run's own.
         config: How.
@@ -135,7 +136,7 @@ def plan_specialize(
     if not of_weight:
         if not of_train:
             raise ValueError("the weight is chosen on photographs used for nothing else; name some with --train.")
-        of_weight, of_train = _held_out(of_train, hashes, config)
+        of_weight, of_train = _held_out(of_train, hashes, frozenset(finished.manifest.classes), config)
     rows = run.mask_rows()
     own = zip(rows["image"].to_pylist(), rows["content_sha256"].to_pylist(), strict=True)
     used = [{run.source.where(image): content for image, content in own if content is not None}]
@@ -154,15 +155,20 @@ def plan_specialize(
 
 
 def _held_out(
-    sources: Sequence[FolderSource], hashes: Mapping[Path, str], config: EvaluateSpecializeConfig
+    sources: Sequence[FolderSource],
+    hashes: Mapping[Path, str],
+    classes: frozenset[int],
+    config: EvaluateSpecializeConfig,
 ) -> tuple[list[FolderSource], list[FolderSource]]:
     """Photographs for the weight and the rest, by a hash of the seed and their content: copies stay together."""
 
     def key(content: str) -> str:
         return hashlib.sha256(f"{config.train.seed}:{content}".encode()).hexdigest()
 
-    contents = sorted({hashes[each.root / entry.image] for each in sources for entry in each.entries}, key=key)
-    chosen = set(contents[: max(1, round(config.holdout * len(contents)))])
+    labelled = [(hashes[each.root / entry.image], entry.class_index) for each in sources for entry in each.entries]
+    own = sorted({content for content, index in labelled if index in classes}, key=key)
+    chosen = set(own[: max(1, round(config.holdout * len(own)))])
+    chosen |= {content for content, index in labelled if index not in classes} - set(own)
 
     def taken(wanted: bool) -> list[FolderSource]:
         parts = [

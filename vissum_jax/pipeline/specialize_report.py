@@ -50,6 +50,16 @@ def specialize_markdown(values: Mapping[str, Any]) -> str:
         f"with their {level:.0%} interval over photographs. Photographs: {used}.",
         f"Answered rightly only after: {len(values['corrected'])} photographs; only before: {len(values['spoiled'])}.",
     ]
+    if values["guards"]:
+        notes.append(
+            f"The weight is the best one at which the {values['guards']} photographs of classes without SVMs, among "
+            "those for it, are answered rightly as often as before."
+        )
+    else:
+        notes.append(
+            "No photograph of a class without SVMs was among those for the weight: nothing kept it from costing other "
+            "classes. Name some with --train."
+        )
     if values["unreadable"]:
         notes.append(f"Not readable, and left out: {', '.join(values['unreadable'])}.")
     table = markdown(["class", "summaries", "SVMs", "photographs", "before", "after", "note"], classes)

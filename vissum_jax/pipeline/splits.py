@@ -80,7 +80,7 @@ def parse_shares(text: str) -> dict[str, float]:
 def make_split(
     root: Path, shares: Mapping[str, float], *, seed: int, exclude: Sequence[str] = ()
 ) -> dict[str, tuple[str, ...]]:
-    """Divide the photographs of each class folder.
+    """Divide the photographs of each class folder; a folder of photographs without class folders is divided as one.
 
     Photographs are ordered by a hash of the seed and their content and cut at the shares: the same photographs are
     divided alike whatever their names, and copies of one file stay together.
@@ -96,7 +96,7 @@ def make_split(
 
     Raises:
         FileNotFoundError: No such folder.
-        ValueError: It holds no class folders, one to leave out is not there, or a file cannot be read.
+        ValueError: It holds no photographs, a class folder to leave out is not there, or a file cannot be read.
     """
     folders = _class_folders(root)
     if unknown := [name for name in exclude if name not in folders]:
@@ -241,12 +241,13 @@ def require_disjoint(roles: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _class_folders(root: Path) -> list[str]:
+    """Names of the class folders; one empty name, the folder itself, if it holds photographs alone."""
     if not root.is_dir():
         raise FileNotFoundError(f"No folder {str(root)!r}.")
     folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not folders:
-        raise ValueError(f"{str(root)!r} holds no class folders.")
-    return folders
+    if not folders and not _pictures(root, root):
+        raise ValueError(f"{str(root)!r} holds neither class folders nor photographs.")
+    return folders or [""]
 
 
 def _pictures(folder: Path, root: Path) -> list[str]:
