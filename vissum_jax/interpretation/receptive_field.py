@@ -28,7 +28,8 @@ class ReceptiveFields:
     Attributes:
         offset: First row and column that unit (0, 0) would see if the image had no end; may be negative.
         size: Rows and columns seen.
-        stride: Distance between the fields of neighbours; 0 where every unit sees the whole image.
+        stride: Distance between the fields of neighbours; 0 where all units see the same, which is
+            the whole image as a rule.
         boxes: What is seen of the image itself, exactly: top, -bottom, left, -right (inclusive).
     """
 
@@ -58,7 +59,7 @@ def receptive_fields(classifier: Classifier, layers: Sequence[str]) -> dict[str,
 
     Raises:
         ValueError: If there is no such feature map; if what computes it holds a primitive that is not known here, which
-            the message names; or if its units see no regular grid of fields, nor all of them the whole image.
+            the message names; or if its units see neither fields on a regular grid nor all the same.
     """
     spec = classifier.spec
     images = jnp.zeros((1, spec.input_height, spec.input_width, 3), jnp.float32)
@@ -83,11 +84,11 @@ def receptive_fields(classifier: Classifier, layers: Sequence[str]) -> dict[str,
             )
         shape = trace.shapes.endpoints[layer].shape
         boxes, fields = (full(array, shape)[:, 0] for array in (boxes, fields))
-        found[layer] = _on_a_grid(boxes, fields, (spec.input_height, spec.input_width), f"{layer!r} of {spec.name!r}")
+        found[layer] = _on_a_grid(boxes, fields, f"{layer!r} of {spec.name!r}")
     return found
 
 
-def _on_a_grid(boxes: Boxes, fields: Boxes, image: tuple[int, int], what: str) -> ReceptiveFields:
+def _on_a_grid(boxes: Boxes, fields: Boxes, what: str) -> ReceptiveFields:
     """Offset, size and stride of fields."""
     channels = boxes.shape[-1]
     offset, size, stride = np.empty((3, channels, 2), np.int64)
@@ -99,10 +100,10 @@ def _on_a_grid(boxes: Boxes, fields: Boxes, image: tuple[int, int], what: str) -
         width = high[0, 0] - low[0, 0]
         regular = (low == grid).all((0, 1)) & (high == grid + width).all((0, 1)) & (step > 0)
         first, last = boxes[2 * axis], -boxes[2 * axis + 1]
-        whole = (first == 0).all((0, 1)) & (last == image[axis] - 1).all((0, 1))
-        if not (regular | whole).all():
-            raise ValueError(f"the units of {what} see neither fields on a regular grid nor all of the image.")
-        offset[:, axis] = np.where(regular, low[0, 0], 0)
-        size[:, axis] = np.where(regular, width + 1, image[axis])
+        alike = (first == first[0, 0]).all((0, 1)) & (last == last[0, 0]).all((0, 1))
+        if not (regular | alike).all():
+            raise ValueError(f"the units of {what} see neither fields on a regular grid nor all the same.")
+        offset[:, axis] = np.where(regular, low[0, 0], first[0, 0])
+        size[:, axis] = np.where(regular, width, last[0, 0] - first[0, 0]) + 1
         stride[:, axis] = np.where(regular, step, 0)
     return ReceptiveFields(offset=offset, size=size, stride=stride, boxes=boxes)

@@ -93,7 +93,9 @@ class FeatureSelection:
         """
         try:
             facts = json.loads((Path(folder) / FACTS).read_text(encoding="utf-8"))
-            with np.load(Path(folder) / WEIGHTS, allow_pickle=False) as arrays:
+            # From memory: of a damaged file NumPy would leave the handle open.
+            data = io.BytesIO((Path(folder) / WEIGHTS).read_bytes())
+            with np.load(data, allow_pickle=False) as arrays:
                 weights, class_index = arrays["weights"], arrays["class_index"]
             return cls(
                 model=facts["model"],

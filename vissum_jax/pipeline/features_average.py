@@ -29,6 +29,7 @@ from vissum_jax.pipeline.stages import ChangedError
 from vissum_jax.report.figures import FigureStyle, Row, montage
 from vissum_jax.report.gallery import Figure, Gallery, Item, Picture, write_gallery
 from vissum_jax.report.overlays import contact_sheet, png
+from vissum_jax.report.text import plural
 from vissum_jax.runs.store import write_atomically
 from vissum_jax.types import Classifier
 
@@ -259,7 +260,7 @@ def _write_sheet(
     path = folder / FOLDER / f"{class_index}.png"
     rows = [
         Row(
-            [_name(selection, each.column), f"weight {each.weight:+.2f}", f"{each.count} photographs"],
+            [_name(selection, each.column), f"weight {each.weight:+.2f}", plural(each.count, "photograph")],
             [each.mean, *each.crops],
         )
         for each in averages
