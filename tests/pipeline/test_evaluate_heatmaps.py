@@ -106,7 +106,7 @@ def test_other_photographs_or_another_measure_are_refused_in_the_same_folder(fin
         ({"methods": ("gradinet",)}, "unknown method 'gradinet': did you mean 'gradient'?"),
         ({"methods": ("ve",)}, "method 've' needs the relevant features: give --features FOLDER"),
         ({"stride": 1}, "`stride` must be 0, for none, or at least 2, got 1."),
-        ({"stride": None}, "'toy' reports no feature map"),
+        ({"stride": None}, "the network's stride cannot be told ('toy' reports no feature map"),
         ({"rise_masks": 0}, "`masks` must be at least 1, got 0."),
     ],
 )
