@@ -153,7 +153,9 @@ def first_stride(classifier: Classifier) -> int | None:
         layer = response_columns(classifier).layers[0]
         stride = int(receptive_fields(classifier, [layer])[layer].stride.max())
     except ValueError as error:
-        raise ValueError(f"the network's stride cannot be told ({error}); give it with --stride N, 0 for none.") from error
+        raise ValueError(
+            f"the network's stride cannot be told ({error}); give it with --stride N, 0 for none."
+        ) from error
     return stride if stride > 1 else None
 
 
