@@ -144,7 +144,7 @@ class Propagation:
         if name == "pad":
             return [_lean(self._padded(inputs, shapes[0], params["padding_config"]))]
         if name == "conv_general_dilated" and params["batch_group_count"] == 1 and (inputs[1] == _NOTHING).all():
-            return [_lean(self._convolution(inputs[0], *shapes, params))]
+            return [_lean(self._convolution(inputs[0], shapes[0], shapes[1], params))]
         rule = _RULES.get(name)
         return [Unknown(name)] * len(ranks) if rule is None else [_lean(rule(inputs, shapes, params))]
 
