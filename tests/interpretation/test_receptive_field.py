@@ -91,6 +91,8 @@ NETWORKS = {
     "mirrored and transposed, and back": lambda x: turned_back(conv(turned(x), 3, 2)),
     "shifted slices": shifted,
     "saved for later": jax.checkpoint(lambda x: jax.jit(lambda y: conv(y, 3, 2))(x) + x[..., :2]),
+    "stacked": lambda x: conv(jnp.stack([conv(x, 3, 1)[..., 0], x[..., 1]], axis=-1), 1, 2),
+    "unstacked": lambda x: jnp.stack(jnp.unstack(branches(x), axis=-1)[1:4], axis=-1),
     "gated by the whole": gated,
     "attention": lambda x: attention(conv(x, 3, 2, stride=4)),
 }
@@ -179,7 +181,7 @@ def test_a_networks_boxes_are_what_bright_pixels_reach():
         ("squeezenet1_1", ["conv1", "fire2", "fire4", "fire5"]),
         ("resnet18", ["stem", "stage_1", "stage_2"]),
         ("efficientnet-lite0", ["stem", "block_0", "block_1", "block_3", "block_5"]),
-        ("vgg16", ["conv1_2", "conv3_1"]),
+        ("alexnet", ["conv1", "conv2", "conv3"]),
     ],
 )
 def test_all_kinds_of_networks_agree_with_bright_pixels(name, layers):

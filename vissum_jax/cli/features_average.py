@@ -46,10 +46,9 @@ def average(
         from vissum_jax.pipeline.features_run import open_features
 
         check_batch_size(batch_size)
-        config = stage.AverageConfig(images=images, features=most)
-        opened = open_features(features)
+        plan = stage.plan_averages(open_features(features), stage.AverageConfig(images=images, features=most))
     with running():
-        values = stage.average_features(opened, config, make_progress(), batch_size=batch_size)
+        values = stage.average_features(plan, make_progress(), batch_size=batch_size)
     if json:
         print_json({**values, "seconds": round(time.perf_counter() - began, 1)})
         return DONE

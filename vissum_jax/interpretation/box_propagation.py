@@ -141,6 +141,8 @@ class Propagation:
             return [_lean(self._slide(inputs[0], shapes[0], list(map(_Window._make, windows))))]
         if name == "split":
             return [_lean(part) for part in _split(inputs[0], shapes[0], params)]
+        if name == "unstack":
+            return [_lean(part) for part in _unstack(inputs[0], shapes[0], params)]
         if name == "pad":
             return [_lean(self._padded(inputs, shapes[0], params["padding_config"]))]
         if name == "conv_general_dilated" and params["batch_group_count"] == 1 and (inputs[1] == _NOTHING).all():
@@ -233,6 +235,17 @@ def _split(boxes: Boxes, shape: Sequence[int], params: Mapping[str, Any]) -> lis
     return np.split(whole, np.cumsum(params["sizes"])[:-1], axis)
 
 
+def _unstack(boxes: Boxes, shape: Sequence[int], params: Mapping[str, Any]) -> list[Boxes]:
+    axis = params["axis"] + 1
+    return list(np.moveaxis(_spread(boxes, axis, shape[axis - 1]), axis, 0))
+
+
+def _stack(inputs: Sequence[Boxes], shapes: Sequence[Sequence[int]], params: Mapping[str, Any]) -> Boxes:
+    axis = params["axis"]
+    parts = [np.expand_dims(value, axis + 1) for value in inputs]
+    return _concatenate(parts, [(*shape[:axis], 1, *shape[axis:]) for shape in shapes], {"dimension": axis})
+
+
 def _broadcast(inputs: Sequence[Boxes], shapes: Sequence[Sequence[int]], params: Mapping[str, Any]) -> Boxes:
     sizes = [1] * len(params["shape"])
     for axis, target in enumerate(params["broadcast_dimensions"], start=1):
@@ -288,6 +301,7 @@ _RULES: Mapping[str, Callable[[Sequence[Boxes], Sequence[Sequence[int]], Mapping
     "reshape": lambda inputs, shapes, params: full(inputs[0], shapes[0]).reshape(4, *params["new_sizes"]),
     "rev": lambda inputs, shapes, params: np.flip(inputs[0], tuple(axis + 1 for axis in params["dimensions"])),
     "slice": _slice,
+    "stack": _stack,
     "squeeze": lambda inputs, shapes, params: inputs[0].squeeze(tuple(axis + 1 for axis in params["dimensions"])),
     "transpose": lambda inputs, shapes, params: inputs[0].transpose(0, *(axis + 1 for axis in params["permutation"])),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,12 +68,16 @@ class _Top(NamedTuple):
     """The photographs with the strongest responses of some filters.
 
     Attributes:
+        columns: The filters, ascending.
         rows: Positions among the run's photographs, the strongest first.
-        responses: Of these; 0 and below do not count.
+        responses: Of these.
+        hashes: SHA-256 of all photographs, by position.
     """
 
+    columns: Int[np.ndarray, " k"]
     rows: Int[np.ndarray, "k images"]
     responses: Float[np.ndarray, "k images"]
+    hashes: Mapping[int, str]
 
 
 class _Average(NamedTuple):
@@ -91,9 +95,39 @@ def average_picture(folder: Path | str, column: int) -> Path:
     return Path(folder) / FOLDER / "filters" / f"{column}.png"
 
 
-def average_features(
-    opened: SelectRun, config: AverageConfig, progress: Progress, *, batch_size: int | None = None
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class AveragePlan:
+    """What is averaged.
+
+    Attributes:
+        opened: The run whose features are shown.
+        config: How.
+        selection: What was selected.
+        chosen: The columns shown of each class.
+        fields: The receptive fields of each layer.
+    """
+
+    opened: SelectRun
+    config: AverageConfig
+    selection: FeatureSelection
+    chosen: Mapping[int, Int[np.ndarray, " k"]]
+    fields: Mapping[str, ReceptiveFields]
+
+
+def plan_averages(opened: SelectRun, config: AverageConfig) -> AveragePlan:
+    """Look up what is shown.
+
+    Raises:
+        FileNotFoundError: If nothing was selected yet.
+        ValueError: If the receptive fields of a layer are not known.
+    """
+    selection = opened.selection()
+    chosen = {int(index): selection.relevant(int(index))[: config.features] for index in selection.class_index}
+    layers = {selection.columns.filter(int(column))[0] for columns in chosen.values() for column in columns}
+    return AveragePlan(opened, config, selection, chosen, receptive_fields(opened.run.classifier, sorted(layers)))
+
+
+def average_features(plan: AveragePlan, progress: Progress, *, batch_size: int | None = None) -> dict[str, Any]:
     """Average what the relevant filters respond to, and write a picture a filter, a sheet a class, and pages.
 
     Returns:
@@ -101,34 +135,25 @@ def average_features(
         the page to open.
 
     Raises:
-        NotReadyError: If the responses are not complete.
         ChangedError: If a photograph is not the one that responses were taken of.
-        FileNotFoundError: If nothing was selected yet.
-        ValueError: If the receptive fields of a layer are not known.
     """
-    run, selection = opened.run, opened.selection()
+    run, selection, config = plan.opened.run, plan.selection, plan.config
     size = default_batch_size() if batch_size is None else batch_size
-    chosen = {int(index): selection.relevant(int(index))[: config.features] for index in selection.class_index}
-    needed = np.unique(np.concatenate(list(chosen.values())))
-    layers = sorted({selection.columns.filter(int(column))[0] for column in needed})
-    fields = receptive_fields(run.classifier, layers)
-    top, hashes = _strongest(opened, needed, config.images, progress)
+    top = _strongest(plan, progress)
     classes: list[dict[str, Any]] = []
-    progress.start("averages", sum(map(len, chosen.values())))
+    progress.start("averages", sum(map(len, plan.chosen.values())))
 
     def section(class_index: int) -> Iterator[Item]:
         averages = []
-        for average in _averages(
-            opened, selection, class_index, chosen[class_index], needed, top, hashes, fields, config, size
-        ):
+        for average in _averages(plan, class_index, top, size):
             write_atomically(average_picture(run.folder, average.column), png(average.mean))
             averages.append(average)
             progress.advance(1)
             yield _item(average, selection, config)
         classes.append(_write_sheet(run.folder, selection, class_index, averages, config))
 
-    gallery = _gallery(opened, selection, config)
-    titles = {index: f"{selection.class_names[selection.position(index)]} ({index})" for index in chosen}
+    gallery = _gallery(plan)
+    titles = {index: f"{selection.class_names[selection.position(index)]} ({index})" for index in plan.chosen}
     page = write_gallery(run.folder / PAGES, gallery, {title: section(index) for index, title in titles.items()})
     progress.finish()
     values = {
@@ -142,24 +167,24 @@ def average_features(
     return values
 
 
-def _strongest(
-    opened: SelectRun, needed: Int[np.ndarray, " k"], most: int, progress: Progress
-) -> tuple[_Top, dict[int, str]]:
-    """The photographs with the strongest responses of some filters, and the hashes of these."""
+def _strongest(plan: AveragePlan, progress: Progress) -> _Top:
+    """The photographs with the strongest responses of all filters shown."""
+    opened, most = plan.opened, plan.config.images
+    needed = np.unique(np.concatenate(list(plan.chosen.values())))
     position = {entry.image: row for row, entry in enumerate(opened.run.source.entries)}
     rows, values = np.zeros((len(needed), 0), np.int64), np.zeros((len(needed), 0), np.float32)
     hashes: dict[int, str] = {}
     progress.start("strongest", len(opened.run.manifest.entries))
-    for (start, stop), (table, x) in zip(opened.run.manifest.shards, opened.parts(), strict=True):
-        own = np.array([position[image] for image in table["image"].to_pylist()], np.int64)
-        hashes |= dict(zip(own.tolist(), table["content_sha256"].to_pylist(), strict=True))
+    for (start, stop), (some, x) in zip(opened.run.manifest.shards, opened.parts(), strict=True):
+        own = np.array([position[row["image"]] for row in some], np.int64)
+        hashes |= {position[row["image"]]: row["content_sha256"] for row in some}
         rows = np.concatenate([rows, np.broadcast_to(own, (len(needed), len(own)))], axis=1)
         values = np.concatenate([values, x[:, needed].T], axis=1)
         order = np.argsort(-values, axis=1, kind="stable")[:, :most]
         rows, values = np.take_along_axis(rows, order, 1), np.take_along_axis(values, order, 1)
         progress.advance(stop - start)
     progress.finish()
-    return _Top(rows, values), hashes
+    return _Top(needed, rows, values, hashes)
 
 
 @partial(jax.jit, static_argnames="layers")
@@ -169,20 +194,10 @@ def _places(
     return strongest_places(classifier, to_unit(images), layers=layers)
 
 
-def _averages(
-    opened: SelectRun,
-    selection: FeatureSelection,
-    class_index: int,
-    columns: Int[np.ndarray, " k"],
-    needed: Int[np.ndarray, " n"],
-    top: _Top,
-    hashes: dict[int, str],
-    fields: dict[str, ReceptiveFields],
-    config: AverageConfig,
-    batch_size: int,
-) -> Iterator[_Average]:
+def _averages(plan: AveragePlan, class_index: int, top: _Top, batch_size: int) -> Iterator[_Average]:
     """The averages of a class's filters, one at a time; its photographs are read and looked at once."""
-    places = np.searchsorted(needed, columns)
+    opened, selection, columns = plan.opened, plan.selection, plan.chosen[class_index]
+    places = np.searchsorted(top.columns, columns)
     shown = {
         int(column): [int(row) for row, x in zip(top.rows[place], top.responses[place], strict=True) if x > 0]
         for column, place in zip(columns, places, strict=True)
@@ -191,7 +206,7 @@ def _averages(
     rows = sorted({row for some in shown.values() for row in some})
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]
-        images = _read(opened, some, hashes)
+        images = _read(opened, some, top.hashes)
         look = partial(_places, opened.run.classifier, layers=selection.columns.layers)
         strongest = in_batches(look, images, size=batch_size)
         for number, row in enumerate(some):
@@ -199,24 +214,24 @@ def _averages(
                 if row in wanted:
                     layer, channel = selection.columns.filter(column)
                     unit_row, unit_column = strongest[number, column].tolist()
-                    field = fields[layer].field(unit_row, unit_column, channel)
+                    field = plan.fields[layer].field(unit_row, unit_column, channel)
                     crops[column][row] = crop_field(images[number], field)
     position = selection.position(class_index)
     for column, wanted in shown.items():
         if not wanted:
             continue  # no photograph moves the filter: a weight of it means nothing here
         pictures, inside = zip(*(crops[column].pop(row) for row in wanted), strict=True)
-        mean, (height, width) = average_crops(pictures, inside, coverage=config.coverage)
+        mean, (height, width) = average_crops(pictures, inside, coverage=plan.config.coverage)
         yield _Average(
             column=column,
             weight=float(selection.weights[column, position]),
             mean=mean,
-            crops=[picture[height, width] for picture in pictures[: config.shown]],
+            crops=[picture[height, width] for picture in pictures[: plan.config.shown]],
             count=len(wanted),
         )
 
 
-def _read(opened: SelectRun, rows: Sequence[int], hashes: dict[int, str]) -> UInt8[np.ndarray, "n h w 3"]:
+def _read(opened: SelectRun, rows: Sequence[int], hashes: Mapping[int, str]) -> UInt8[np.ndarray, "n h w 3"]:
     """Photographs as they were when responses were taken of them."""
     run = opened.run
     entries = [run.source.entries[row] for row in rows]
@@ -276,7 +291,8 @@ def _write_sheet(
     }
 
 
-def _gallery(opened: SelectRun, selection: FeatureSelection, config: AverageConfig) -> Gallery:
+def _gallery(plan: AveragePlan) -> Gallery:
+    selection, manifest = plan.selection, plan.opened.run.manifest
     relevant = np.count_nonzero(selection.weights.any(1))
     return Gallery(
         model=selection.model,
@@ -288,13 +304,13 @@ def _gallery(opened: SelectRun, selection: FeatureSelection, config: AverageConf
         figures=(
             Figure("Relevant filters", f"{relevant} of {len(selection.columns)}"),
             Figure("Classes", str(len(selection.class_names))),
-            Figure("Most photographs of a filter", str(config.images)),
+            Figure("Most photographs of a filter", str(plan.config.images)),
         ),
         notes=(
             "A positive weight speaks for the class where the filter responds, a negative one against it. The pictures "
             "come from photographs of all classes; each shows all that the place can see, its receptive field, grey "
             "where that reaches beyond the photograph.",
         ),
-        configuration=opened.run.manifest.configuration,
-        versions=opened.run.manifest.versions,
+        configuration=manifest.configuration,
+        versions=manifest.versions,
     )

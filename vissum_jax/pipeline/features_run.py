@@ -22,7 +22,7 @@ from vissum_jax.data.images import absolute_images
 from vissum_jax.interpretation.mu_lasso import MuLassoConfig
 from vissum_jax.interpretation.responses import Columns, response_columns
 from vissum_jax.interpretation.selection import FeatureSelection
-from vissum_jax.pipeline.run import Run, start_run
+from vissum_jax.pipeline.run import NotReadyError, Run, start_run
 from vissum_jax.pipeline.settings import RunConfig
 from vissum_jax.runs.manifest import FILE as MANIFEST_FILE
 from vissum_jax.runs.manifest import load_manifest
@@ -106,13 +106,28 @@ class SelectRun:
         """The filters."""
         return response_columns(self.run.classifier)
 
-    def parts(self) -> Iterator[tuple[pa.Table, Float[np.ndarray, "n columns"]]]:
-        """The rows of photographs that the network could answer for and their responses, part by part."""
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows without the responses, which need not fit into memory.
+
+        Raises:
+            NotReadyError: If some part is not done.
+        """
+        numbers = range(len(self.run.manifest.shards))
+        missing = [number for number in numbers if not self.store.done(number)]
+        if missing:
+            raise NotReadyError(
+                f"{str(self.run.folder)!r}: {len(missing)} of {len(numbers)} parts are not done; give the same `vissum "
+                "features select` command again."
+            )
+        return [row for number in numbers for row in self.store.read(number).drop_columns("responses").to_pylist()]
+
+    def parts(self) -> Iterator[tuple[list[dict[str, Any]], Float[np.ndarray, "n columns"]]]:
+        """The rows of photographs that the network could answer for, and their responses, part by part."""
         for number in range(len(self.run.manifest.shards)):
             rows = self.store.read(number)
             rows = rows.filter(np.array([status == MaskStatus.OK for status in rows["status"].to_pylist()], bool))
             values = rows["responses"].combine_chunks().flatten().to_numpy()
-            yield rows.drop_columns("responses"), values.reshape(len(rows), len(self.columns))
+            yield rows.drop_columns("responses").to_pylist(), values.reshape(len(rows), len(self.columns))
 
     def selection(self) -> FeatureSelection:
         """What was selected.

@@ -30,7 +30,7 @@ from vissum_jax.pipeline.features_run import FOLDER, SCHEMA, SelectRun
 from vissum_jax.pipeline.memory import default_batch_size
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.read_ahead import ReadAhead
-from vissum_jax.pipeline.saliency import finish_shards, read_parts
+from vissum_jax.pipeline.saliency import finish_shards
 from vissum_jax.runs.store import write_atomically
 from vissum_jax.types import Classifier, MaskStatus
 
@@ -52,7 +52,7 @@ def select_features(opened: SelectRun, progress: Progress, *, batch_size: int | 
         return json.loads((run.folder / VALUES).read_text(encoding="utf-8"))
     size = default_batch_size() if batch_size is None else batch_size
     _response_stage(opened, progress, size)
-    rows = read_parts(run, opened.store, "features select").drop_columns("responses").to_pylist()
+    rows = opened.rows()
     held_out = _held_out(rows, opened)
     classes = sorted(run.source.classes)
     selection, result, counts = _select(opened, classes, held_out, progress)
@@ -160,8 +160,8 @@ def _select(
     moments = Moments(len(opened.columns), len(classes))
     progress.start("moments", len(run.manifest.entries))
     for (start, stop), (rows, x) in zip(run.manifest.shards, opened.parts(), strict=True):
-        used = np.array([image not in held_out for image in rows["image"].to_pylist()], bool)
-        labels = np.array([position[index] for index in rows["class_index"].to_pylist()], np.int64)
+        used = np.array([row["image"] not in held_out for row in rows], bool)
+        labels = np.array([position[row["class_index"]] for row in rows], np.int64)
         moments.add(x[used], labels[used])
         progress.advance(stop - start)
     progress.finish()
