@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vissum_jax.data.an8flower import PLAIN, FlowerConfig, flower_classes, render_flower
+from scripts.train_flowernet import beliefs
+from vissum_jax.data.an8flower import DATASET_VARIANTS, PLAIN, FlowerConfig, flower_classes, render_flower
 from vissum_jax.models import load_classifier
 from vissum_jax.ops.blur import gaussian_blur
 
@@ -52,3 +53,27 @@ def test_blurring_the_vivid_part_and_nothing_else_destroys_the_score(answers: di
         assert ((clear - own) / clear >= 0.99).all()
         assert ((clear - other) / clear < 0.2).all()
         assert (answers["own"][index].argmax(axis=-1) == len(CLASSES)).all()  # then it looks plain
+
+
+@pytest.mark.parametrize("variant", DATASET_VARIANTS)
+def test_each_variant_of_the_data_set_has_a_network_that_knows_its_classes(variant: str):
+    classes = flower_classes(variant)
+    classifier = load_classifier(f"flowernet-{variant}")
+    assert classifier.spec.class_names == (*(flower_class.name for flower_class in classes), PLAIN.name)
+    flowers = [render_flower(flower_class, 901, FlowerConfig(size=112)) for flower_class in (*classes, PLAIN)]
+    answers = classifier(jnp.asarray(np.array([flower.image for flower in flowers], np.float32) / 255)).logits
+    np.testing.assert_array_equal(np.argmax(answers, axis=1), np.arange(len(flowers)))
+
+
+def test_with_one_of_two_vivid_parts_hidden_a_flower_may_be_what_still_looks_so():
+    classes = (*flower_classes("double-12c"), PLAIN)
+    table = beliefs(classes)
+    names = [flower_class.name for flower_class in classes]
+    own = names.index("red_petals_blue_pot")
+    neither, petals, pot, both = table[own]
+    assert names[int(np.argmax(neither))] == "red_petals_blue_pot"
+    assert neither.max() == 1.0
+    assert {names[k] for k in np.flatnonzero(petals)} == {name for name in names if name.endswith("blue_pot")}
+    assert {names[k] for k in np.flatnonzero(pot)} == {"red_petals_blue_pot", "red_petals_yellow_pot"}
+    assert names[int(np.argmax(both))] == PLAIN.name
+    np.testing.assert_allclose(table.sum(axis=-1), 1.0, rtol=1e-6)
