@@ -46,4 +46,4 @@ format: $(VENV)/.ready
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis docs/_build docs/api
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis docs/_build docs/api docs/jupyter_execute

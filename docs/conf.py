@@ -14,7 +14,7 @@ author = "the vissum_jax authors"
 release = version = __version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]  # what is built, and what is built from the tour on the way
 
 html_theme = "furo"
 html_title = "vissum_jax"
