@@ -308,6 +308,15 @@ def test_an_object_of_which_half_arrived_is_found_and_computed_again(place, obje
     assert whole(place, 2)
 
 
+def assert_nothing_half_done_counts(place):
+    """The first of two parts is there, of the second nothing, and the next worker does that one alone."""
+    store = PartStore(open_objects(place).within("masks"))
+    assert [store.state(number) for number in range(2)] == [PartState.DONE, PartState.MISSING]
+    assert claims(store.storage) == []
+    assert finish(place, 2) == (1, 40, 0)
+    assert whole(place, 2)
+
+
 @of_amazon
 def test_a_store_that_refuses_for_long_stops_the_worker_and_nothing_half_done_counts(place, object_server, monkeypatch):
     from object_server import refuse
@@ -315,11 +324,7 @@ def test_a_store_that_refuses_for_long_stops_the_worker_and_nothing_half_done_co
     monkeypatch.setattr(objects, "_ATTEMPTS", 2)
     with object_server.fault("PUT", "part-00001.parquet", refuse), pytest.raises(OSError, match=r"part-00001\.parquet"):
         finish(place, 2)
-    store = PartStore(open_objects(place).within("masks"))
-    assert [store.state(number) for number in range(2)] == [PartState.DONE, PartState.MISSING]
-    assert claims(store.storage) == []
-    assert finish(place, 2) == (1, 40, 0)
-    assert whole(place, 2)
+    assert_nothing_half_done_counts(place)
 
 
 @of_amazon
@@ -352,11 +357,7 @@ def test_googles_store_that_refuses_for_long_stops_the_worker_and_nothing_half_d
     monkeypatch.setattr(objects, "_SECONDS", 1)
     with google_server.refusing("POST", "part-00001.parquet"), pytest.raises(OSError, match=r"part-00001\.parquet"):
         finish(place, 2)
-    store = PartStore(open_objects(place).within("masks"))
-    assert [store.state(number) for number in range(2)] == [PartState.DONE, PartState.MISSING]
-    assert claims(store.storage) == []
-    assert finish(place, 2) == (1, 40, 0)
-    assert whole(place, 2)
+    assert_nothing_half_done_counts(place)
 
 
 @of_google

@@ -102,7 +102,8 @@ def pointing_hit(heat: Float[np.ndarray, "h w"], truth: Bool[np.ndarray, "h w"],
         ValueError: If the shapes differ, the truth is empty, or the map is not finite.
     """
     _check(heat, truth)
-    strongest = unit_range(heat) == unit_range(heat).max()
+    values = unit_range(heat)
+    strongest = values == values.max()
     distance = np.asarray(distance_transform_edt(~truth))
     return float(np.mean(distance[strongest] <= config.tolerance * min(heat.shape)))
 

@@ -6,7 +6,6 @@ photographs --responses--> responses/ --moments, mu-lasso--> selection.json, wei
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections import Counter
@@ -28,9 +27,10 @@ from vissum_jax.pipeline.contenders import in_batches
 from vissum_jax.pipeline.features_check import check_selection
 from vissum_jax.pipeline.features_run import FOLDER, SCHEMA, SelectRun
 from vissum_jax.pipeline.memory import default_batch_size
+from vissum_jax.pipeline.photograph_runs import finish_shards
 from vissum_jax.pipeline.progress import Progress
 from vissum_jax.pipeline.read_ahead import ReadAhead
-from vissum_jax.pipeline.saliency import finish_shards
+from vissum_jax.pipeline.splits import order_key
 from vissum_jax.runs.store import write_atomically
 from vissum_jax.types import Classifier, MaskStatus
 
@@ -145,8 +145,8 @@ def _held_out(rows: Sequence[Mapping[str, Any]], opened: SelectRun) -> frozenset
         return frozenset()
     chosen: set[str] = set()
     for class_index in opened.run.source.classes:
-        own = {row["content_sha256"]: () for row in rows if row["class_index"] == class_index and row["content_sha256"]}
-        order = sorted(own, key=lambda content: hashlib.sha256(f"{request.seed}:{content}".encode()).hexdigest())
+        own = {row["content_sha256"] for row in rows if row["class_index"] == class_index and row["content_sha256"]}
+        order = sorted(own, key=partial(order_key, request.seed))
         chosen.update(order[: round(request.holdout * len(order))])
     return frozenset(row["image"] for row in rows if row["content_sha256"] in chosen)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from vissum_jax.analysis.bootstrap import BootstrapConfig
@@ -14,7 +14,7 @@ from vissum_jax.data import FolderSource
 from vissum_jax.models.specialized import PREFIX
 from vissum_jax.pipeline.finished import FinishedRun
 from vissum_jax.pipeline.run import Run
-from vissum_jax.pipeline.splits import content_hashes, open_source, require_disjoint
+from vissum_jax.pipeline.splits import content_hashes, open_source, order_key, require_disjoint
 from vissum_jax.report.evaluation import FOLDER
 
 ROLES = ("masks, summaries and SVMs", "further negatives", "the weight", "the test")
@@ -161,14 +161,11 @@ def _held_out(
     config: EvaluateSpecializeConfig,
 ) -> tuple[list[FolderSource], list[FolderSource]]:
     """Photographs for the weight and the rest, by a hash of the seed and their content: copies stay together."""
-
-    def key(content: str) -> str:
-        return hashlib.sha256(f"{config.train.seed}:{content}".encode()).hexdigest()
-
     labelled = [(hashes[each.root / entry.image], entry.class_index) for each in sources for entry in each.entries]
-    own = sorted({content for content, index in labelled if index in classes}, key=key)
+    of_run = {content for content, index in labelled if index in classes}
+    own = sorted(of_run, key=partial(order_key, config.train.seed))
     chosen = set(own[: max(1, round(config.holdout * len(own)))])
-    chosen |= {content for content, index in labelled if index not in classes} - set(own)
+    chosen |= {content for content, index in labelled if index not in classes} - of_run
 
     def taken(wanted: bool) -> list[FolderSource]:
         parts = [

@@ -107,7 +107,7 @@ def make_split(
         names = _pictures(root / folder, root)
         by_content: dict[str, list[str]] = defaultdict(list)
         for name, content in content_hashes(root, names).items():
-            by_content[hashlib.sha256(f"{seed}:{content}".encode()).hexdigest()].append(name)
+            by_content[order_key(seed, content)].append(name)
         order = [by_content[key] for key in sorted(by_content)]
         start, passed = 0, 0.0
         for name, share in shares.items():
@@ -116,6 +116,11 @@ def make_split(
             lists[name] += [image for group in order[start:stop] for image in group]
             start = stop
     return {name: tuple(sorted(names)) for name, names in lists.items()}
+
+
+def order_key(seed: int, content: str) -> str:
+    """Where a photograph comes in the seeded order of a division, by the hash of its content."""
+    return hashlib.sha256(f"{seed}:{content}".encode()).hexdigest()
 
 
 def write_split(split: Mapping[str, Sequence[str]], out: Path, *, about: str) -> None:
