@@ -16,7 +16,6 @@ All in one process, in turn, on the same images, weights and number of threads; 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -34,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.bench_models import find_peer
 from benchmarks.measuring import Step, alternate, compared, environment, show
 from benchmarks.peers import torch_masks
-from benchmarks.steps import bare_descent, shortened
+from benchmarks.steps import bare_descent, endless, shortened
 from vissum_jax.masks import compact, phased
 from vissum_jax.masks.config import PRESETS, CompactConfig, PhasedConfig
 from vissum_jax.masks.solve import predict, solve
@@ -63,14 +62,11 @@ def mask_steps(
         short = shortened(config, iterations)
         program = jax.jit(partial(phased.minimise, config=short))
         return lambda: jax.block_until_ready(program(classifier, images, class_index)), phased.evaluations(short)
-    endless = dataclasses.replace(config, steps=iterations, patience=10 * iterations)
-    program = jax.jit(partial(compact.search, config=endless))
+    program = jax.jit(partial(compact.search, config=endless(config, iterations)))
     valid = jnp.ones(len(images), bool)
     # Half an evaluation is a judgement without gradient; the first has one.
-    forward = endless.first_bisections + 2 * endless.last_bisections
-    return lambda: jax.block_until_ready(program(classifier, images, class_index, valid)), (
-        iterations + 1 + round(forward / 2)
-    )
+    passes = iterations + 1 + round(compact.judgements(config) / 2)
+    return lambda: jax.block_until_ready(program(classifier, images, class_index, valid)), passes
 
 
 def overheads(classifier: Classifier, images: np.ndarray, iterations: int, rounds: int) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from vissum_jax.masks import phased
+from vissum_jax.masks import compact, phased
 from vissum_jax.masks.config import CompactConfig, PhasedConfig
 from vissum_jax.masks.score import log_probability
 from vissum_jax.types import Classifier
@@ -37,7 +37,7 @@ def endless(config: CompactConfig, steps: int) -> CompactConfig:
 
 def forward_passes(config: CompactConfig) -> int:
     """Evaluations without gradient that a search and its judgement spend on an image."""
-    return config.first_bisections + 2 * config.last_bisections + JUDGEMENTS
+    return compact.judgements(config) + JUDGEMENTS
 
 
 def with_gradient(passes: float, config: CompactConfig) -> float:

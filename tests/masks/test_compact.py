@@ -10,7 +10,7 @@ from vissum_jax.masks import compact
 from vissum_jax.masks.config import CompactConfig
 from vissum_jax.masks.level_set import field_of
 from vissum_jax.masks.score import log_odds, log_probability
-from vissum_jax.masks.solve import predict, solve
+from vissum_jax.masks.solve import judge, predict, solve
 from vissum_jax.types import Classifier, ClassifierSpec, Outputs
 
 SIDE, BATCH = 40, 4
@@ -18,7 +18,7 @@ TOP, BOTTOM, LEFT, RIGHT = 8, 20, 22, 36
 REGION = np.zeros((SIDE, SIDE), np.float32)
 REGION[TOP:BOTTOM, LEFT:RIGHT] = 1
 CONFIG = CompactConfig(steps=40, grid=10, jitter=2, warm_start_sigma=2.0, patience=12)
-BASE_PASSES = 1 + CONFIG.first_bisections + 2 * CONFIG.last_bisections + 4  # and the four judgements
+BASE_PASSES = 1 + CONFIG.first_bisections + 1 + 2 * CONFIG.last_bisections + 4  # and the four judgements
 EVERY = slice(None)
 
 traces = 0
@@ -196,6 +196,37 @@ def test_a_target_out_of_reach_keeps_the_best_mask():
     lowest = float(jax.nn.sigmoid(3.0))
     # At least nine tenths of what can be had.
     assert (missed.p_original - missed.p_binary > 0.9 * (missed.p_original - lowest)).all()
+
+
+@jax.jit
+def searched(classifier, images, classes):
+    """A search, up to where it has stopped."""
+    everywhere = jnp.ones(len(images), bool)
+    return jax.lax.while_loop(
+        lambda state: jnp.any(compact.active(state, CONFIG)),
+        lambda state: compact.advance(classifier, images, classes, everywhere, state, CONFIG),
+        compact.begin(classifier, images, classes, CONFIG),
+    )
+
+
+@jax.jit
+def concluded(classifier, images, classes, state):
+    config = dataclasses.replace(CONFIG, last_bisections=8)
+    soft, passes = compact.conclude(classifier, images, classes, state, config)
+    return judge(classifier, images, classes, soft, passes, config)
+
+
+def test_what_is_given_back_has_been_judged_itself():
+    """Where the smallest mask misses the target when it is painted again, by pixels at its edge, it grows."""
+    inputs = contrast_classifier(), jnp.asarray(noise() / np.float32(255)), jnp.zeros(BATCH, jnp.int32)
+    state = searched(*inputs)
+    assert state.best_feasible.all()
+    best = concluded(*inputs, state._replace(ranking=state.best_ranking))
+    claim = state._replace(ranking=state.best_ranking, best_area=best.area - 0.012)
+    mended = concluded(*inputs, claim)
+    for solution in best, mended:
+        assert (drop(solution) >= CONFIG.target_drop).all(), drop(solution)
+    assert (mended.area <= 1.15 * best.area).all()
 
 
 def test_certain_answers_are_no_dead_end():

@@ -68,7 +68,7 @@ def test_an_image_that_stops_makes_room_for_the_next(found, monkeypatch):
 
     monkeypatch.setattr(slots, "_programs", lambda devices, config: programs._replace(advance=advance))
     find()
-    evaluations = 1 + CONFIG.first_bisections + 2 * CONFIG.last_bisections + 4
+    evaluations = 1 + compact.judgements(CONFIG) + 4
     rounds = -(-(found.passes - evaluations) // compact.round_length(CONFIG))
     assert sum(occupied) == rounds.sum(), "no round is spent on an image that has stopped"
     in_batches = sum(rounds[start : start + BATCH].max() for start in range(0, COUNT, BATCH))

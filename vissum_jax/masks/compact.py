@@ -33,7 +33,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from vissum_jax.masks.config import CompactConfig
+from vissum_jax.masks.config import BINARISE_BELOW, CompactConfig
 from vissum_jax.masks.level_set import field_of, grid_of, level_set, soft_level_set, standardised
 from vissum_jax.masks.perturbation import Perturbation
 from vissum_jax.masks.score import log_odds, log_probability
@@ -43,6 +43,7 @@ from vissum_jax.types import Classifier
 _SMALLEST_AREA = 1e-3
 _TIE_BREAK = 1e-3  # standard deviations of the ranking
 _ROUNDING = 1e-3  # nats by which a judged mask must beat its target, so that rounding cannot undo it
+_GROWTH = 1.2  # most by which the smallest mask grows where it misses the target when painted again
 
 
 class Search(NamedTuple):
@@ -94,6 +95,13 @@ def warm_start(
     return jax.vmap(rank)(gradient), clean
 
 
+def improves(state: Search, excess: Float[Array, b], area: Float[Array, b]) -> Bool[Array, b]:
+    """Whether judged masks are the best so far."""
+    feasible = excess <= 0.0
+    nearer = feasible | (excess < state.best_excess)
+    return jnp.where(state.best_feasible, feasible & (area < state.best_area), nearer)
+
+
 def note(
     state: Search,
     ranking: Float[Array, "b g g"],
@@ -102,10 +110,7 @@ def note(
     improvement: float,
 ) -> Search:
     """Remember judged masks that are the best so far, and count steps without progress."""
-    feasible = excess <= 0.0
-    better = jnp.where(
-        state.best_feasible, feasible & (area < state.best_area), feasible | (excess < state.best_excess)
-    )
+    feasible, better = excess <= 0.0, improves(state, excess, area)
     # While the target is missed, progress is a score lower by `improvement` nats.
     progress = jnp.where(
         state.best_feasible,
@@ -136,6 +141,11 @@ def round_length(config: CompactConfig) -> int:
     return max(1, config.robust_every) * (1 + len(config.robust))
 
 
+def judgements(config: CompactConfig) -> int:
+    """Network evaluations of an image without gradient: the bisections at both ends, and the best mask once more."""
+    return config.first_bisections + 1 + 2 * config.last_bisections
+
+
 class _Batch:
     """The masks that rankings stand for, on one batch of images."""
 
@@ -159,15 +169,10 @@ class _Batch:
 
         return [way(perturbation) for perturbation in (self.config.perturbation, *self.config.robust)]
 
-    def judge(self) -> Callable[[Float[Array, "b g g"], Float[Array, b], Float[Array, b]], Float[Array, b]]:
-        """A function: how far log f_c is above its target at a binary mask, in nats; feasible where <= 0."""
+    def judge(self) -> Callable[[Float[Array, "b h w"], Float[Array, b]], Float[Array, b]]:
+        """A function: how far log f_c is above its target at binary masks, in nats; feasible where <= 0."""
         blend = self.ways()[0]
-
-        def excess_at(ranking: Array, area: Array, target: Array) -> Float[Array, b]:
-            perturbed = blend(self.level_sets(ranking, area))
-            return log_probability(self.classifier, perturbed, self.class_index) - target
-
-        return excess_at
+        return lambda masks, target: log_probability(self.classifier, blend(masks), self.class_index) - target
 
 
 def begin(
@@ -182,14 +187,15 @@ def begin(
         config: The search's constants.
     """
     count = len(images)
-    excess_at = _Batch(classifier, images, class_index, config).judge()
+    batch = _Batch(classifier, images, class_index, config)
+    excess_of = batch.judge()
     ranking, clean = warm_start(classifier, images, class_index, config)
     target = clean + jnp.log1p(-config.target_drop) - _ROUNDING
 
     def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
         middle = 0.5 * (low + high)
-        feasible = excess_at(ranking, middle, target) <= 0.0
+        feasible = excess_of(batch.level_sets(ranking, middle), target) <= 0.0
         return jnp.where(feasible, low, middle), jnp.where(feasible, middle, high)
 
     _, high = jax.lax.fori_loop(0, config.first_bisections, halve, (jnp.zeros(count), jnp.ones(count)))
@@ -289,6 +295,10 @@ def conclude(
 ) -> tuple[Float[Array, "b h w"], Int[Array, b]]:
     """Close the gap below the smallest mask along its ranking and along the last one, which went on improving.
 
+    A mask's pixels at the edge depend on the last bit of its field, which no two programs round alike, and on a steep
+    image they decide. So the masks judged here are the very arrays that are given back; the search's best is judged
+    again, and grows where it misses.
+
     Args:
         classifier: The network explained.
         images: RGB in [0, 1].
@@ -301,23 +311,31 @@ def conclude(
         evaluations spent on each image.
     """
     batch = _Batch(classifier, images, class_index, config)
-    excess_at = batch.judge()
+    excess_of = batch.judge()
     candidates = jnp.stack([state.best_ranking, state.ranking])
+    tries = judgements(config) - config.first_bisections
 
-    def halve(number: int, carry: tuple[Array, Search]) -> tuple[Array, Search]:
-        low, state = carry
-        candidate = candidates[number // config.last_bisections]
-        low = jnp.where(number % config.last_bisections == 0, 0.5 * state.best_area, low)
-        middle = 0.5 * (low + state.best_area)
-        excess = excess_at(candidate, middle, state.target)
-        return jnp.where(excess <= 0.0, low, middle), note(state, candidate, excess, middle, config.improvement)
+    def narrow(number: int, carry: tuple[Array, Array, Array, Search]) -> tuple[Array, Array, Array, Search]:
+        """Judge the search's best mask; then halve the area's bracket along the one ranking, then the other."""
+        masks, low, high, state = carry
+        second = number > config.last_bisections
+        turn = number == 1 + config.last_bisections
+        low, high = jnp.where(turn, 0.5 * state.best_area, low), jnp.where(turn, state.best_area, high)
+        area = jnp.where(number == 0, state.best_area, 0.5 * (low + high))
+        candidate = candidates[second.astype(int)]
+        painted = jax.vmap(lambda r, a: soft_level_set(batch.field(r), a, config.edge_softness))(candidate, area)
+        excess = excess_of((painted >= BINARISE_BELOW).astype(painted.dtype), state.target)
+        better = (number == 0) | improves(state, excess, area)
+        masks = jnp.where(better[:, None, None], painted, masks)
+        low, high = jnp.where(excess <= 0.0, low, area), jnp.where(excess <= 0.0, area, high)
+        return masks, low, high, note(state, candidate, excess, area, config.improvement)
 
-    halvings = 2 * config.last_bisections
-    _, state = jax.lax.fori_loop(0, halvings, halve, (0.5 * state.best_area, state))
-    masks = jax.vmap(lambda r, a: soft_level_set(batch.field(r), a, config.edge_softness))(
-        state.best_ranking, state.best_area
+    unjudged = state._replace(
+        best_excess=jnp.full_like(state.best_excess, jnp.inf), best_feasible=jnp.zeros_like(state.best_feasible)
     )
-    return masks, state.passes + halvings
+    bracket = 0.5 * state.best_area, jnp.minimum(_GROWTH * state.best_area, 1.0)
+    masks, *_ = jax.lax.fori_loop(0, tries, narrow, (jnp.ones(images.shape[:3]), *bracket, unjudged))
+    return masks, state.passes + tries
 
 
 def search(

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vissum_jax.data.an8flower import FlowerConfig, flower_classes, render_flower
-from vissum_jax.masks import phased
+from vissum_jax.masks import compact, phased
 from vissum_jax.masks.config import MaskConfig, PhasedConfig
 from vissum_jax.masks.extract import extract
 from vissum_jax.matching import match_class
@@ -197,7 +197,7 @@ def most_passes(config: MaskConfig) -> int:
     """The most evaluations of the network that a preset spends on an image, the judgement of its mask among them."""
     if isinstance(config, PhasedConfig):
         return phased.evaluations(config) + _JUDGEMENTS
-    return 1 + config.first_bisections + config.steps + 2 * config.last_bisections + _JUDGEMENTS
+    return 1 + config.steps + compact.judgements(config) + _JUDGEMENTS
 
 
 def rendered(spec: ClassifierSpec, count: int) -> UInt8[np.ndarray, "n h w 3"]:
