@@ -312,17 +312,16 @@ def conclude(
     """
     batch = _Batch(classifier, images, class_index, config)
     excess_of = batch.judge()
-    candidates = jnp.stack([state.best_ranking, state.ranking])
+    best, last = state.best_ranking, state.ranking
     tries = judgements(config) - config.first_bisections
 
     def narrow(number: int, carry: tuple[Array, Array, Array, Search]) -> tuple[Array, Array, Array, Search]:
         """Judge the search's best mask; then halve the area's bracket along the one ranking, then the other."""
         masks, low, high, state = carry
-        second = number > config.last_bisections
         turn = number == 1 + config.last_bisections
         low, high = jnp.where(turn, 0.5 * state.best_area, low), jnp.where(turn, state.best_area, high)
         area = jnp.where(number == 0, state.best_area, 0.5 * (low + high))
-        candidate = candidates[second.astype(int)]
+        candidate = jnp.where(number <= config.last_bisections, best, last)
         painted = jax.vmap(lambda r, a: soft_level_set(batch.field(r), a, config.edge_softness))(candidate, area)
         excess = excess_of((painted >= BINARISE_BELOW).astype(painted.dtype), state.target)
         better = (number == 0) | improves(state, excess, area)
