@@ -6,111 +6,24 @@ import struct
 import sys
 import types
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
+from torch_files import TENSORS, Pickler, Storage, Tensor, pretend_torch, state, write_zip
 
 from vissum_jax.models.checkpoint import read_checkpoint
 from vissum_jax.models.torch_file import LEGACY_MAGIC, LEGACY_START
 
-TENSORS = {
-    "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),
-    "conv.bias": np.array([1.5, -2.0], np.float16),
-    "norm.num_batches_tracked": np.array(7, np.int64),
-    "empty": np.zeros((0, 3), np.float32),
-}
-STORAGES = {
-    "float32": "FloatStorage",
-    "float64": "DoubleStorage",
-    "float16": "HalfStorage",
-    "bfloat16": "BFloat16Storage",
-    "int64": "LongStorage",
-}
-
 
 @pytest.fixture
 def torch_names(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """Modules with the names that PyTorch writes into its files; there is no PyTorch in them."""
-
-    def _rebuild_tensor_v2(*arguments):
-        raise AssertionError("only its name is wanted")
-
-    def _rebuild_parameter(*arguments):
-        raise AssertionError("only its name is wanted")
-
-    torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
-    for function in (_rebuild_tensor_v2, _rebuild_parameter):
-        function.__module__, function.__qualname__ = "torch._utils", function.__name__
-        setattr(utils, function.__name__, function)
-    for name in STORAGES.values():
-        setattr(torch, name, type(name, (), {"__module__": "torch"}))
-    monkeypatch.setitem(sys.modules, "torch", torch)
-    monkeypatch.setitem(sys.modules, "torch._utils", utils)
-    return torch
+    return pretend_torch(monkeypatch)
 
 
-class _Storage:
-    def __init__(self, key: str, array: np.ndarray, torch: types.ModuleType):
-        self.identity = ("storage", getattr(torch, STORAGES[array.dtype.name]), key, "cpu", array.size)
-
-
-class _Tensor:
-    """Pickles as PyTorch's tensors do."""
-
-    def __init__(self, storage: _Storage, shape: tuple, stride: tuple, *, offset: int = 0, parameter: bool = False):
-        self.arguments = (storage, offset, shape, stride, False, OrderedDict())
-        self.parameter = parameter
-
-    def __reduce__(self):
-        rebuild = sys.modules["torch._utils"]
-        if self.parameter:
-            plain = _Tensor.__new__(_Tensor)
-            plain.arguments, plain.parameter = self.arguments, False
-            return rebuild._rebuild_parameter, (plain, True, OrderedDict())
-        return rebuild._rebuild_tensor_v2, self.arguments
-
-
-class _Pickler(pickle.Pickler):
-    legacy = False
-
-    def persistent_id(self, obj: object):
-        if isinstance(obj, _Storage):
-            return (*obj.identity, None) if self.legacy else obj.identity
-        return None
-
-
-class _LegacyPickler(_Pickler):
+class _LegacyPickler(Pickler):
     legacy = True
-
-
-def _stride(array: np.ndarray) -> tuple[int, ...]:
-    return tuple(step // array.itemsize for step in array.strides)
-
-
-def _state(torch: types.ModuleType, tensors: dict[str, np.ndarray] = TENSORS) -> OrderedDict:
-    state = OrderedDict(
-        (
-            name,
-            _Tensor(_Storage(name, array, torch), array.shape, _stride(array), parameter=name == "conv.bias"),
-        )
-        for name, array in tensors.items()
-    )
-    state._metadata = OrderedDict({"": {"version": 1}})  # as PyTorch adds it to every state_dict
-    return state
-
-
-def _write_zip(path: Path, content: object, tensors: dict[str, np.ndarray] = TENSORS) -> Path:
-    stream = io.BytesIO()
-    _Pickler(stream, protocol=2).dump(content)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", stream.getvalue())
-        archive.writestr("archive/byteorder", "little")
-        for name, array in tensors.items():
-            archive.writestr(f"archive/data/{name}", array.tobytes())
-    return path
 
 
 def _write_legacy(path: Path, content: object, tensors: dict[str, np.ndarray] = TENSORS) -> Path:
@@ -128,7 +41,7 @@ def _write_legacy(path: Path, content: object, tensors: dict[str, np.ndarray] = 
     return path
 
 
-WRITERS = {"zip": _write_zip, "legacy": _write_legacy}
+WRITERS = {"zip": write_zip, "legacy": _write_legacy}
 
 
 @pytest.fixture(params=WRITERS.values(), ids=WRITERS.keys())
@@ -144,19 +57,19 @@ def _assert_equal(arrays, tensors=TENSORS):
 
 
 def test_tensors_come_out_as_they_went_in(tmp_path: Path, write, torch_names):
-    path = write(tmp_path / "w.pth", _state(torch_names))
+    path = write(tmp_path / "w.pth", state(torch_names))
     _assert_equal(read_checkpoint(path).arrays)
 
 
 @pytest.mark.parametrize("wrapper", ["state_dict", "model"])
 def test_weights_beside_the_state_of_a_training_are_found(tmp_path: Path, write, torch_names, wrapper: str):
-    path = write(tmp_path / "w.pth", {"epoch": 3, wrapper: _state(torch_names)})
+    path = write(tmp_path / "w.pth", {"epoch": 3, wrapper: state(torch_names)})
     _assert_equal(read_checkpoint(path).arrays)
 
 
 def test_strides_and_offsets_are_followed(tmp_path: Path, write, torch_names):
     block = {"block": np.arange(20, dtype=np.float32)}
-    transposed = _Tensor(_Storage("block", block["block"], torch_names), (4, 3), (1, 4), offset=5)
+    transposed = Tensor(Storage("block", block["block"], torch_names), (4, 3), (1, 4), offset=5)
     path = write(tmp_path / "w.pth", {"transposed": transposed}, block)
     expected = np.arange(5, 17, dtype=np.float32).reshape(3, 4).T
     np.testing.assert_array_equal(read_checkpoint(path).arrays["transposed"], expected)
@@ -220,7 +133,7 @@ def test_a_tensor_outside_its_storage_is_refused(
     tmp_path: Path, write, torch_names, shape: tuple, stride: tuple, offset: int
 ):
     block = {"block": np.arange(24, dtype=np.float32)}
-    tensor = _Tensor(_Storage("block", block["block"], torch_names), shape, stride, offset=offset)
+    tensor = Tensor(Storage("block", block["block"], torch_names), shape, stride, offset=offset)
     path = write(tmp_path / "w.pth", {"t": tensor}, block)
     with pytest.raises(ValueError, match=r"tensor 't' (reaches beyond its storage|has an impossible layout)"):
         read_checkpoint(path)
@@ -250,17 +163,15 @@ HUGE = 2**62
 )
 def test_layouts_that_no_tensor_has_are_refused(tmp_path: Path, write, torch_names, layout: dict):
     block = {"block": np.arange(24, dtype=np.float32)}
-    path = write(tmp_path / "w.pth", {"t": _Tensor(_Storage("block", block["block"], torch_names), **layout)}, block)
+    path = write(tmp_path / "w.pth", {"t": Tensor(Storage("block", block["block"], torch_names), **layout)}, block)
     with pytest.raises(ValueError, match=r"an impossible layout|puts a tensor together from something else"):
         read_checkpoint(path)
 
 
 def test_views_of_one_storage_share_its_memory(tmp_path: Path, write, torch_names):
     block = {"block": np.arange(1000, dtype=np.float32)}
-    storage = _Storage("block", block["block"], torch_names)
-    path = write(
-        tmp_path / "w.pth", {f"t{n}": _Tensor(storage, (10, 10), (10, 1), offset=n) for n in range(900)}, block
-    )
+    storage = Storage("block", block["block"], torch_names)
+    path = write(tmp_path / "w.pth", {f"t{n}": Tensor(storage, (10, 10), (10, 1), offset=n) for n in range(900)}, block)
     arrays = read_checkpoint(path).arrays
     assert all(np.shares_memory(arrays["t0"], arrays[f"t{n}"]) for n in (1, 50))
     np.testing.assert_array_equal(arrays["t899"], np.arange(899, 999).reshape(10, 10))
@@ -275,7 +186,7 @@ class _Identity:
         self.identity = identity
 
 
-class _AnyIdentityPickler(_Pickler):
+class _AnyIdentityPickler(Pickler):
     def persistent_id(self, obj: object):
         return obj.identity if isinstance(obj, _Identity) else super().persistent_id(obj)
 
@@ -316,22 +227,22 @@ def test_persistent_ids_of_other_kinds_are_refused(tmp_path: Path, torch_names, 
 
 
 def test_a_storage_that_is_not_in_the_archive_is_named(tmp_path: Path, torch_names):
-    path = _write_zip(tmp_path / "w.pth", _state(torch_names), {})
+    path = write_zip(tmp_path / "w.pth", state(torch_names), {})
     with pytest.raises(ValueError, match=r"its storage 'conv\.weight' is missing"):
         read_checkpoint(path)
 
 
 @pytest.mark.parametrize("count", [0, 23, 25, 10**15, -1])
 def test_storages_of_another_size_are_refused(tmp_path: Path, write, torch_names, count: int):
-    storage = _Storage("block", np.zeros(24, np.float32), torch_names)
+    storage = Storage("block", np.zeros(24, np.float32), torch_names)
     storage.identity = (*storage.identity[:4], count)
-    path = write(tmp_path / "w.pth", {"t": _Tensor(storage, (2,), (1,))}, {"block": np.zeros(24, np.float32)})
+    path = write(tmp_path / "w.pth", {"t": Tensor(storage, (2,), (1,))}, {"block": np.zeros(24, np.float32)})
     with pytest.raises(ValueError, match=f"storage 'block' holds 24 numbers instead of {count}"):
         read_checkpoint(path)
 
 
 def test_a_storage_that_claims_more_than_the_file_holds_is_refused(tmp_path: Path, torch_names):
-    path = _write_legacy(tmp_path / "w.pth", _state(torch_names))
+    path = _write_legacy(tmp_path / "w.pth", state(torch_names))
     content = path.read_bytes()
     size = struct.pack("<q", TENSORS["conv.weight"].size)
     assert content.count(size + TENSORS["conv.weight"].tobytes()) == 1
@@ -343,9 +254,9 @@ def test_a_storage_that_claims_more_than_the_file_holds_is_refused(tmp_path: Pat
 
 def test_one_storage_under_two_number_types_is_refused(tmp_path: Path, write, torch_names):
     block = np.zeros(24, np.float32)
-    other = _Storage("block", block, torch_names)
+    other = Storage("block", block, torch_names)
     other.identity = ("storage", torch_names.LongStorage, "block", "cpu", 12)
-    tensors = {"a": _Tensor(_Storage("block", block, torch_names), (2,), (1,)), "b": _Tensor(other, (2,), (1,))}
+    tensors = {"a": Tensor(Storage("block", block, torch_names), (2,), (1,)), "b": Tensor(other, (2,), (1,))}
     path = write(tmp_path / "w.pth", tensors, {"block": block})
     with pytest.raises(ValueError, match=r"holds \d+ numbers instead of \d+|ends too early"):
         read_checkpoint(path)
@@ -364,7 +275,7 @@ def test_a_short_pickle_does_not_get_much_memory(tmp_path: Path, number: int):
 
 
 def test_compressed_parts_are_refused(tmp_path: Path, torch_names):
-    plain = _write_zip(tmp_path / "plain.pth", _state(torch_names))
+    plain = write_zip(tmp_path / "plain.pth", state(torch_names))
     path = tmp_path / "bomb.pth"
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in source.namelist():
@@ -391,7 +302,7 @@ def test_parts_that_overlap_are_refused(tmp_path: Path, torch_names):
 
 @pytest.mark.parametrize("name", [1, ("a",), None, b"a"])
 def test_entries_are_named_by_text(tmp_path: Path, write, torch_names, name: object):
-    path = write(tmp_path / "w.pth", {name: _Tensor(_Storage("block", np.zeros(2), torch_names), (2,), (1,))}, {})
+    path = write(tmp_path / "w.pth", {name: Tensor(Storage("block", np.zeros(2), torch_names), (2,), (1,))}, {})
     with pytest.raises(ValueError, match=r"it names an entry by a (int|tuple|NoneType)|_codecs.encode"):
         read_checkpoint(path)
 
@@ -404,7 +315,7 @@ def test_what_holds_no_named_tensors_is_refused(tmp_path: Path, write, torch_nam
 
 
 def test_a_tensor_of_something_else_is_refused(tmp_path: Path, write, torch_names):
-    tensor = _Tensor(_Storage("block", np.zeros(2, np.float32), torch_names), (2,), (1,))
+    tensor = Tensor(Storage("block", np.zeros(2, np.float32), torch_names), (2,), (1,))
     tensor.arguments = ("not a storage", *tensor.arguments[1:])
     path = write(tmp_path / "w.pth", {"t": tensor}, {"block": np.zeros(2, np.float32)})
     with pytest.raises(ValueError, match="it puts a tensor together from something else"):
@@ -413,7 +324,7 @@ def test_a_tensor_of_something_else_is_refused(tmp_path: Path, write, torch_name
 
 def test_bfloat16_is_read(tmp_path: Path, write, torch_names):
     block = {"block": np.array([1.0, -2.5, 3.0], ml_dtypes.bfloat16)}
-    path = write(tmp_path / "w.pth", {"t": _Tensor(_Storage("block", block["block"], torch_names), (3,), (1,))}, block)
+    path = write(tmp_path / "w.pth", {"t": Tensor(Storage("block", block["block"], torch_names), (3,), (1,))}, block)
     found = read_checkpoint(path).arrays["t"]
     assert found.dtype == ml_dtypes.bfloat16
     np.testing.assert_array_equal(found, block["block"])
@@ -421,7 +332,7 @@ def test_bfloat16_is_read(tmp_path: Path, write, torch_names):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
 def test_a_truncated_file_is_an_error(tmp_path: Path, write, torch_names, share: float):
-    path = write(tmp_path / "w.pth", _state(torch_names))
+    path = write(tmp_path / "w.pth", state(torch_names))
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match="it may be damaged or incomplete, fetch it again"):
