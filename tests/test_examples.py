@@ -2,55 +2,26 @@
 
 import functools
 import math
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import tyro
+from schedulers import SLURM, called_by
 
 from vissum_jax.cli.main import COMMANDS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 USUAL = {"IMAGES": "tfds:imagenet2012/validation", "RUN": "gs://bucket/runs/all", "MODEL": "efficientnet-lite0"}
-SLURM = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3", "SLURM_JOB_ID": "10", "SLURM_CPUS_PER_TASK": "8"}
 TPU = {"TPU": "slice", "ZONE": "us-central2-b"}
 SCHEDULERS = {"slurm_array.sh": SLURM, "tpu_pod.sh": TPU}
 ODD = {"IMAGES": "/data/my photos/$(x)", "RUN": "/scratch/it's mine", "MODEL": "net"}
-
-# `srun` and `ssh --command` run what they are given; `vissum` writes down its arguments and its environment.
-STAND_INS = {
-    "srun": 'exec "$@"',
-    "gcloud": 'while [ "$1" != --command ]; do shift; done; exec bash -c "$2"',
-    "vissum": 'printf "%s\\0" "$@" > "$CALL"; env > "$CALL.env"',
-}
 
 
 @pytest.fixture
 def call(tmp_path):
     """Runs a template; gives what `vissum` was called with and its environment."""
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name, body in STAND_INS.items():
-        (tools / name).write_text(f"#!/bin/bash\n{body}\n")
-        (tools / name).chmod(0o755)
-
-    def run(name, **variables):
-        answer = subprocess.run(
-            ["bash", str(EXAMPLES / name)],
-            env={"PATH": f"{tools}:{os.environ['PATH']}", "CALL": str(tmp_path / "call"), **variables},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert answer.returncode == 0, answer.stderr
-        environment = dict(
-            line.split("=", 1) for line in (tmp_path / "call.env").read_text().splitlines() if "=" in line
-        )
-        return (tmp_path / "call").read_text().split("\0")[:-1], environment
-
-    return run
+    return lambda name, **variables: called_by(EXAMPLES / name, tmp_path, variables)
 
 
 def parsed(arguments):
