@@ -64,8 +64,8 @@ def mask_steps(
         return lambda: jax.block_until_ready(program(classifier, images, class_index)), phased.evaluations(short)
     program = jax.jit(partial(compact.search, config=endless(config, iterations)))
     valid = jnp.ones(len(images), bool)
-    # Half an evaluation is a judgement without gradient; the first has one.
-    passes = iterations + 1 + round(compact.judgements(config) / 2)
+    # Half an evaluation is a judgement without gradient.
+    passes = compact.first_gradients(config) + iterations + round(compact.judgements(config) / 2)
     return lambda: jax.block_until_ready(program(classifier, images, class_index, valid)), passes
 
 

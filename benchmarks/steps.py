@@ -40,6 +40,11 @@ def forward_passes(config: CompactConfig) -> int:
     return compact.judgements(config) + JUDGEMENTS
 
 
+def search_passes(config: CompactConfig) -> int:
+    """All evaluations of an image whose search does not stop early."""
+    return compact.first_gradients(config) + config.steps + forward_passes(config)
+
+
 def with_gradient(passes: float, config: CompactConfig) -> float:
     """An image's evaluations as if all had their gradient: half an evaluation is one without."""
     return passes - forward_passes(config) / 2

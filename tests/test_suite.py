@@ -20,7 +20,7 @@ from benchmarks.budget import Case, work_through
 from benchmarks.measuring import Compilations, compiled
 from benchmarks.operations import Peak, Work, network_work, roofline, work_of
 from benchmarks.random_networks import LOGITS_DEVIATION, abstract_classifier, random_classifier, random_images
-from benchmarks.steps import endless, forward_passes, shortened, with_gradient
+from benchmarks.steps import endless, forward_passes, search_passes, shortened, with_gradient
 from vissum_jax.masks import phased
 from vissum_jax.masks.config import PRESETS, CompactConfig, PhasedConfig
 from vissum_jax.masks.solve import solve
@@ -96,8 +96,8 @@ def test_a_search_without_early_stops_spends_what_the_suite_says():
     classifier = random_classifier("flowernet")
     images = jnp.asarray(random_images(2, 112))
     passes = np.asarray(solve(classifier, images, jnp.zeros(2, jnp.int32), jnp.ones(2, bool), config).passes)
-    assert passes.tolist() == [config.steps + 1 + forward_passes(config)] * 2
-    assert with_gradient(passes[0], config) == config.steps + 1 + forward_passes(config) / 2
+    assert passes.tolist() == [search_passes(config)] * 2
+    assert with_gradient(passes[0], config) == search_passes(config) - forward_passes(config) / 2
 
 
 def test_random_networks_answer_neither_alike_nor_all_or_nothing():

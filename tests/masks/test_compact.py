@@ -18,7 +18,8 @@ TOP, BOTTOM, LEFT, RIGHT = 8, 20, 22, 36
 REGION = np.zeros((SIDE, SIDE), np.float32)
 REGION[TOP:BOTTOM, LEFT:RIGHT] = 1
 CONFIG = CompactConfig(steps=40, grid=10, jitter=2, warm_start_sigma=2.0, patience=12)
-BASE_PASSES = 1 + CONFIG.first_bisections + 1 + 2 * CONFIG.last_bisections + 4  # and the four judgements
+# A gradient of the clean image and those on the way to it; at the end the four judgements.
+BASE_PASSES = 1 + CONFIG.path_points + CONFIG.first_bisections + 1 + 2 * CONFIG.last_bisections + 4
 EVERY = slice(None)
 
 traces = 0
@@ -246,6 +247,21 @@ def test_a_network_without_gradient_on_clean_images_is_no_dead_end():
     assert (recovered.area < 2 * REGION.mean()).all(), recovered.area
 
 
+def test_the_way_to_the_clean_image_shows_what_its_gradient_does_not():
+    classifier = contrast_classifier(gain=100.0, bias=6.0, cap=0.12)  # no gradient on clean images, as above
+    x, classes = jnp.asarray(noise() / np.float32(255)), jnp.zeros(BATCH, jnp.int32)
+
+    def share_inside(path_points):
+        config = dataclasses.replace(CONFIG, path_points=path_points)
+        grids, clean = compact.warm_start(classifier, x, classes, config)
+        np.testing.assert_allclose(clean, log_probability(classifier, x, classes), rtol=0, atol=1e-6)
+        fields = [np.asarray(field_of(grid, SIDE, SIDE, config.grid_sigma)) for grid in grids]
+        return np.mean([REGION[field > np.quantile(field, 1 - REGION.mean())].mean() for field in fields])
+
+    assert share_inside(5) > 0.7
+    assert share_inside(0) < 0.3
+
+
 def random_network(seed):
     """A random network, images and their classes; only some images can lose their class to the blur."""
     rng = np.random.default_rng(seed)
@@ -321,7 +337,7 @@ def test_the_best_mask_is_the_smallest_feasible_or_the_nearest_to_it():
     np.testing.assert_array_equal(new.stale, [3, 0, 0, 3])  # the first is smaller, but not by 1 %
 
 
-def test_an_anchor_holds_masks_to_the_saliency_they_start_from():
+def test_an_anchor_holds_masks_to_the_ranking_they_start_from():
     classifier, images, _, probabilities = random_network(0)
     classes = probabilities[:, :4].argmax(axis=1)
     first, _ = compact.warm_start(classifier, jnp.asarray(images / np.float32(255)), jnp.asarray(classes), CONFIG)
@@ -334,7 +350,7 @@ def test_an_anchor_holds_masks_to_the_saliency_they_start_from():
         return np.mean([(a & b).sum() / (a | b).sum() for a, b in zip(started, salient, strict=True)])
 
     assert overlap(0.9) > overlap(0.1) > overlap(0.0)
-    assert overlap(0.9) > 0.9
+    assert overlap(0.9) > 0.8  # a ranking moves by .3 standard deviations a step, which are nearly all taken back
 
 
 def test_plain_steps_alone_find_the_region_too():

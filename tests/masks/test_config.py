@@ -94,7 +94,9 @@ def test_wrong_sequences_of_phases_are_named():
         ({"grid": 1}, "`grid` must be at least 2, got 1."),
         ({"initial_area": 1.5}, "`initial_area` must be in (0, 1], got 1.5."),
         ({"anchor": 1.0}, "`anchor` must be in [0, 1), got 1.0."),
-        ({"jitter": -1}, "`jitter` and `robust_every` must not be negative, got -1 and 4."),
+        ({"jitter": -1}, "`jitter` must not be negative, got -1."),
+        ({"robust_every": -4}, "`robust_every` must not be negative, got -4."),
+        ({"path_points": -1}, "`path_points` must not be negative, got -1."),
         ({"robust_every": 1}, "`robust_every` must be 0 or at least 2, got 1: robust steps judge no mask."),
     ],
 )

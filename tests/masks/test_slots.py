@@ -68,7 +68,7 @@ def test_an_image_that_stops_makes_room_for_the_next(found, monkeypatch):
 
     monkeypatch.setattr(slots, "_programs", lambda devices, config: programs._replace(advance=advance))
     find()
-    evaluations = 1 + compact.judgements(CONFIG) + 4
+    evaluations = compact.first_gradients(CONFIG) + compact.judgements(CONFIG) + 4
     rounds = -(-(found.passes - evaluations) // compact.round_length(CONFIG))
     assert sum(occupied) == rounds.sum(), "no round is spent on an image that has stopped"
     in_batches = sum(rounds[start : start + BATCH].max() for start in range(0, COUNT, BATCH))
@@ -106,28 +106,30 @@ def test_no_images_are_no_error():
     assert list(solve_in_slots(classifier, empty, CLASSES[:0], CONFIG, Devices(), batch_size=BATCH)) == []
 
 
-ON_EIGHT = """
+ON_SEVERAL = """
 import jax, numpy as np
 from masks.test_slots import find
 from vissum_jax.masks.devices import Devices
 
 devices = jax.local_devices()
-assert len(devices) == 8
-one, two, eight = (find(Devices(devices[:count]), batch_size=1) for count in (1, 2, 8))
-for name, values in eight._asdict().items():
-    np.testing.assert_array_equal(values, getattr(two, name), err_msg=name)
-np.testing.assert_array_equal(eight.passes, one.passes)
-np.testing.assert_allclose(eight.p_binary, one.p_binary, atol=1e-3)
-# XLA rounds otherwise in a program for several devices, which moves single pixels across the edge of a mask.
-assert np.mean(eight.salient != one.salient) < 1e-3
+assert len(devices) == max(COUNTS)
+one, *others = (find(Devices(devices[:count]), batch_size=1) for count in (1, *COUNTS))
+for other in others:
+    for name, values in other._asdict().items():
+        np.testing.assert_array_equal(values, getattr(others[0], name), err_msg=name)
+    np.testing.assert_array_equal(other.passes, one.passes)
+    np.testing.assert_allclose(other.p_binary, one.p_binary, atol=1e-3)
+    # XLA rounds otherwise in a program for several devices, which moves single pixels across the edge of a mask.
+    assert np.mean(other.salient != one.salient) < 1e-3
 """
 
 
-def test_eight_devices_find_what_one_finds():
+@pytest.mark.parametrize("counts", [(2,), pytest.param((2, 8), marks=pytest.mark.slow)], ids=["two", "two and eight"])
+def test_several_devices_find_what_one_finds(counts):
     # Host devices are counted when JAX starts, so this needs a process of its own.
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={max(counts)}"
     tests = Path(__file__).parents[1]
     environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join((str(tests), str(tests.parent)))}
-    command = [sys.executable, "-c", ON_EIGHT]
+    command = [sys.executable, "-c", f"COUNTS = {counts}\n{ON_SEVERAL}"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -13,8 +13,8 @@ the image, so the gradient never dies, "all kept" and "all covered" are not reac
 balanced against the network's scale. The gradient of the blend is used, not the varying blur's, which vanishes at
 m = 1 (d/dsigma of a Gaussian blur is sigma times the Laplacian); at a binary mask the two are the same image.
 
-Every step also pulls the ranking back a little to where it started, the gradient saliency of the clean image: between
-masks that hide the class equally well, those on the object survive other perturbations better.
+Every step also pulls the ranking back a little to where it started (`warm_start`): between masks that hide the class
+equally well, those on the object survive other perturbations better.
 
 Every plain step judges exactly the mask it differentiates, so the best feasible mask is known without further
 evaluations. Robust steps see a shifted image or another perturbation; they move the ranking alone.
@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from vissum_jax.masks.config import BINARISE_BELOW, CompactConfig
@@ -74,25 +75,38 @@ def warm_start(
     class_index: Int[Array, b],
     config: CompactConfig,
 ) -> tuple[Float[Array, "b g g"], Float[Array, b]]:
-    """Rank pixels by smoothed gradient saliency, the largest |d log odds / dx| of a pixel's channels.
+    """Rank pixels by what the network says of them before the first mask.
 
-    Where the network has no gradient the centre comes first: a constant ranking would have no level sets to
-    start from. Also returns log f_c of the clean images.
+        S_0 = std(G * max_c |d g / d x_c| at x)  +  std(G * sum_k d g / d m at m = (k + 1/2) / n),
+
+    g the log odds, G a Gaussian, std to zero mean and unit variance. The first term is gradient saliency. The second is
+    what each pixel gives to g on the way from the blurred image to the clean one: integrated gradients (Sundararajan et
+    al. 2017) along the perturbation itself, as in I-GOS (Qi et al. 2020); it knows of evidence that only counts when
+    other evidence has gone. Where the network has no gradient the centre comes first: a constant ranking would have no
+    level sets to start from. Also returns log f_c of the clean images.
     """
     line = jnp.linspace(-1.0, 1.0, config.grid)
     centre = _TIE_BREAK * standardised(-(line[:, None] ** 2 + line**2))
+    gone = _Batch(classifier, images, class_index, config).ways()[0](jnp.zeros(images.shape[:3]))
+    detail = images - gone
 
     def total(x: Array) -> tuple[Array, Array]:
         odds = log_odds(classifier, x, class_index)
         return jnp.sum(odds), jax.nn.log_sigmoid(odds)
 
-    gradient, clean = jax.grad(total, has_aux=True)(images)
+    def look(kept: Float[Array, ""]) -> tuple[Array, Array, Array]:
+        gradient, log_probabilities = jax.grad(total, has_aux=True)(gone + kept * detail)
+        return jnp.max(jnp.abs(gradient), axis=-1), jnp.sum(gradient * detail, axis=-1), log_probabilities
 
-    def rank(gradient: Float[Array, "h w 3"]) -> Float[Array, "g g"]:
-        saliency = gaussian_blur(jnp.max(jnp.abs(gradient), axis=-1), config.warm_start_sigma)
-        return standardised(standardised(grid_of(saliency, config.grid, config.grid_sigma)) + centre)
+    way = (np.arange(config.path_points) + 0.5) / max(config.path_points, 1)
+    saliency, gain, log_probabilities = jax.lax.map(look, jnp.asarray([1.0, *way]))
 
-    return jax.vmap(rank)(gradient), clean
+    def ranked(values: Float[Array, "h w"]) -> Float[Array, "g g"]:
+        smoothed = gaussian_blur(values, config.warm_start_sigma)
+        return standardised(grid_of(smoothed, config.grid, config.grid_sigma))
+
+    first = jax.vmap(ranked)(saliency[0]) + jax.vmap(ranked)(jnp.sum(gain[1:], axis=0))
+    return jax.vmap(lambda one: standardised(standardised(one) + centre))(first), log_probabilities[0]
 
 
 def improves(state: Search, excess: Float[Array, b], area: Float[Array, b]) -> Bool[Array, b]:
@@ -141,6 +155,11 @@ def round_length(config: CompactConfig) -> int:
     return max(1, config.robust_every) * (1 + len(config.robust))
 
 
+def first_gradients(config: CompactConfig) -> int:
+    """Gradients of an image before its first step: of the clean image, and on the way to it."""
+    return 1 + config.path_points
+
+
 def judgements(config: CompactConfig) -> int:
     """Network evaluations of an image without gradient: the bisections at both ends, and the best mask once more."""
     return config.first_bisections + 1 + 2 * config.last_bisections
@@ -178,7 +197,7 @@ class _Batch:
 def begin(
     classifier: Classifier, images: Float[Array, "b h w 3"], class_index: Int[Array, b], config: CompactConfig
 ) -> Search:
-    """Rank the pixels by gradient saliency and bisect the area that this ranking needs.
+    """Rank the pixels by gradients and bisect the area that this ranking needs.
 
     Args:
         classifier: The network explained.
@@ -211,7 +230,7 @@ def begin(
         best_feasible=jnp.zeros(count, bool),
         steps=jnp.zeros(count, jnp.int32),
         stale=jnp.zeros(count, jnp.int32),
-        passes=jnp.full(count, 1 + config.first_bisections, jnp.int32),
+        passes=jnp.full(count, first_gradients(config) + config.first_bisections, jnp.int32),
     )
 
 

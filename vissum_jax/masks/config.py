@@ -138,7 +138,9 @@ class CompactConfig:
         margin: Distance from the target, in nats, at which the area changes at its full rate.
         initial_area: Upper bound on the area that the search starts from, where the warm start meets the target
             at all.
-        warm_start_sigma: Width in pixels of the smoothing of the gradient saliency that starts the ranking.
+        path_points: Points on the way from the blurred image to the clean one whose gradients start the ranking, beside
+            the clean image's; 0 for that alone.
+        warm_start_sigma: Width in pixels of the smoothing of these gradients.
         jitter: Largest shift in pixels of the image in a robust step.
         robust_every: One step in this many is a robust one, in turn under a shift of the image and under each
             perturbation of `robust`; 0 for none.
@@ -166,6 +168,7 @@ class CompactConfig:
     area_rate: float = 0.1
     margin: float = 2.0
     initial_area: float = 0.5
+    path_points: int = 5
     warm_start_sigma: float = 8.0
     jitter: int = 6
     robust_every: int = 4
@@ -200,10 +203,9 @@ class CompactConfig:
             raise ValueError(f"`initial_area` must be in (0, 1], got {self.initial_area}.")
         if not 0 <= self.anchor < 1:
             raise ValueError(f"`anchor` must be in [0, 1), got {self.anchor}.")
-        if self.jitter < 0 or self.robust_every < 0:
-            raise ValueError(
-                f"`jitter` and `robust_every` must not be negative, got {self.jitter} and {self.robust_every}."
-            )
+        for name in ("jitter", "robust_every", "path_points"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
         if self.robust_every == 1:
             raise ValueError("`robust_every` must be 0 or at least 2, got 1: robust steps judge no mask.")
 
