@@ -125,7 +125,8 @@ def decode_batch(
         For each path, in order, the photograph or why there is none.
     """
     limits = limits or DecodeLimits()
-    return in_threads(lambda path: _decode(read_file(path, limits, within), spec, limits), paths, workers=workers)
+    root = within and within.resolve()
+    return in_threads(lambda path: _decode(read_file(path, limits, root), spec, limits), paths, workers=workers)
 
 
 def decode_bytes(
@@ -186,9 +187,12 @@ def crop_of(width: int, height: int, spec: ClassifierSpec) -> Crop:
 
 
 def read_file(path: Path, limits: DecodeLimits, within: Path | None) -> bytes:
-    """The bytes of a regular file, refusing what must not be opened (pipes block, links lead elsewhere)."""
+    """The bytes of a regular file, refusing what must not be opened (pipes block, links lead elsewhere).
+
+    `within` is the resolved folder that links must not lead out of.
+    """
     try:
-        if within is not None and not path.resolve().is_relative_to(within.resolve()):
+        if within is not None and not path.resolve().is_relative_to(within):
             raise UnreadableImage("a link that leads out of the image folder is not followed")
         facts = path.stat()
         if stat.S_ISDIR(facts.st_mode) and path.is_symlink():

@@ -39,8 +39,8 @@ class FolderSource(Listed):
 
     def fetch(self, images: Sequence[str], limits: DecodeLimits) -> list[bytes | UnreadableImage]:
         """The bytes of some of the files, in order."""
-        paths = [self.root / image for image in images]
-        return in_threads(lambda path: read_file(path, limits, self.root), paths, workers=_READERS)
+        paths, within = [self.root / image for image in images], self.root.resolve()
+        return in_threads(lambda path: read_file(path, limits, within), paths, workers=_READERS)
 
     def read(
         self,

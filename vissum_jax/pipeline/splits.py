@@ -206,11 +206,11 @@ def content_hashes(root: Path, images: Iterable[str]) -> dict[str, str]:
     Raises:
         ValueError: A file cannot be read.
     """
-    limits = DecodeLimits()
+    limits, within = DecodeLimits(), root.resolve()
     names = list(images)
 
     def read(path: Path) -> str:
-        return hashlib.sha256(read_file(path, limits, root)).hexdigest()
+        return hashlib.sha256(read_file(path, limits, within)).hexdigest()
 
     found = in_threads(read, [root / name for name in names], workers=os.cpu_count() or 1)
     hashes: dict[str, str] = {}

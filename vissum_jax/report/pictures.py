@@ -74,10 +74,10 @@ def mask_picture(image: Image, salient: Mask, style: PictureStyle) -> Image:
 
 def heat_picture(image: Image, soft: Float[np.ndarray, "h w"], style: PictureStyle) -> Image:
     """A continuous mask (1 keeps) as heat over the grey photograph: the hotter, the more perturbed."""
-    saliency = np.clip(1 - np.nan_to_num(soft, nan=1.0), 0, 1)
-    colours = cv2.applyColorMap(np.rint(saliency * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
-    cover = style.heat * saliency[..., None]
-    return np.rint(faded_grey(image, style) * (1 - cover) + colours * cover).astype(np.uint8)
+    saliency = np.clip(1 - np.nan_to_num(soft, nan=1.0), 0, 1).astype(np.float32)
+    colours = cv2.applyColorMap(np.rint(saliency * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    cover = style.heat * saliency
+    return cv2.blendLinear(faded_grey(image, style), cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), 1 - cover, cover)
 
 
 def faded_grey(image: Image, style: PictureStyle) -> Image:

@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -114,16 +115,12 @@ def encode_soft(soft: Float[np.ndarray, "h w"]) -> bytes:
 
 
 def decode_soft(data: bytes, height: int, width: int) -> Float[np.ndarray, "h w"]:
-    """A continuous mask again, linear between the middles of the squares."""
-    rows, columns = (np.arange(0, side, _SOFT_STEP) for side in (height, width))
-    unpacked = zlib.decompressobj().decompress(data, len(rows) * len(columns))  # never more than a mask holds
-    small = np.frombuffer(unpacked, np.uint8).reshape(len(rows), len(columns)) / np.float32(255)
-
-    def between(starts: np.ndarray, side: int) -> np.ndarray:
-        middles = (starts + np.append(starts[1:], side) - 1) / 2
-        return np.stack([np.interp(np.arange(side), middles, one) for one in np.eye(len(starts))], axis=1)
-
-    return (between(rows, height) @ small @ between(columns, width).T).astype(np.float32)
+    """A continuous mask again, linear between the middles of the squares, which at the far edges count as whole."""
+    rows, columns = -(-height // _SOFT_STEP), -(-width // _SOFT_STEP)
+    unpacked = zlib.decompressobj().decompress(data, rows * columns)  # never more than a mask holds
+    small = np.frombuffer(unpacked, np.uint8).reshape(rows, columns) / np.float32(255)
+    whole = cv2.resize(small, (columns * _SOFT_STEP, rows * _SOFT_STEP), interpolation=cv2.INTER_LINEAR)
+    return whole[:height, :width]
 
 
 def mask_table(
