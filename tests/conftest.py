@@ -1,9 +1,24 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let one process compile for all: xdist's workers and what tests start find its programs in a folder of this run.
+
+    It is set before JAX is imported, in the process that starts the workers.
+    """
+    if CACHE not in os.environ:
+        os.environ[CACHE] = tempfile.mkdtemp(prefix="vissum-tests-xla-")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(CACHE), ignore_errors=True))
 
 
 @pytest.fixture(scope="session")

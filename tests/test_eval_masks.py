@@ -27,7 +27,6 @@ def compare(photos, tmp_path, monkeypatch, capsys):
     boxes.write_text("file,x,y,w,h\n" + "".join(rows))
     monkeypatch.setattr(eval_masks, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(eval_masks, "source_digest", lambda: "this code")
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
 
     def run(*options):
         arguments = ["--model", toys.MODEL, "--images", photos, "--out", tmp_path / "work", "--boxes", boxes]

@@ -27,9 +27,8 @@ class Answer(NamedTuple):
 
 
 @pytest.fixture
-def vissum(monkeypatch, capsys, tmp_path):
+def vissum(monkeypatch, capsys):
     """Runs ``vissum ARGUMENTS..``."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
 
     def run(*arguments) -> Answer:
         monkeypatch.setattr(sys, "argv", ["vissum", *map(str, arguments)])

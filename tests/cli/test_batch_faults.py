@@ -29,7 +29,7 @@ COMMAND = "from vissum_jax.cli.main import main; main()"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Photographs, settings and a cache of compiled programs."""
+    """Photographs and settings."""
     root = tmp_path_factory.mktemp("place")
     toys.write_photographs(root / "photos", {0: 6, 1: 6})
     (root / "toys.toml").write_text(toys.SETTINGS)
@@ -44,8 +44,6 @@ def start(place):
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(place / "cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     processes = []
 

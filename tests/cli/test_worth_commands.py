@@ -59,22 +59,36 @@ def test_coherency_of_a_run(vissum, run):
     assert (run / "evaluation" / "coherency_crops.json").is_file()
 
 
-def test_specialize_saves_a_network_that_runs(vissum, run, parts, photos, settings, tmp_path):
+@pytest.fixture
+def specialized(vissum, run, photos):
+    """What `vissum evaluate specialize` printed; a network came out of it."""
     lists = photos.parent / "lists"
     arguments = ("--train", lists / "train.txt", "--test", lists / "test.txt", "--images", photos)
     answer = vissum("evaluate", "specialize", run, *arguments, "--random-draws", "1", "--json")
     assert answer.code == 0
-    values = json.loads(answer.out)
-    chosen = values["variants"]["summaries"][0]["chosen"]
+    return json.loads(answer.out)
+
+
+def test_specialize_saves_a_network_that_answers_what_was_measured(vissum, specialized, parts):
+    chosen = specialized["variants"]["summaries"][0]["chosen"]
     assert chosen["after"] > chosen["before"]
-    model = f"specialized:{values['specialized']}"
+    model = f"specialized:{specialized['specialized']}"
+    again = vissum("models", "verify", model, "--images", parts / "test", "--json")
+    assert again.code == 0
+    assert json.loads(again.out)["top1"] == chosen["after"]
+    assert np.isfinite(load_classifier(model)(np.zeros((1, 64, 64, 3), np.float32)).logits).all()
+
+
+@pytest.mark.slow
+def test_the_specialised_network_runs(vissum, specialized, parts, settings, tmp_path):
+    chosen = specialized["variants"]["summaries"][0]["chosen"]
+    model = f"specialized:{specialized['specialized']}"
     again = vissum("run", parts / "test", "--model", model, "--config", settings, "--out", tmp_path / "again", "--json")
     assert again.code == 0
     statuses = [each["statuses"] for each in json.loads(again.out)["classes"]]
     wrong = sum(each.get("skipped_prediction", 0) for each in statuses)
     assert 1 - wrong / chosen["images"] == chosen["after"], "it answers what was measured"
     assert json.loads((tmp_path / "again" / "manifest.json").read_text())["model"]["name"] == "toy-specialized"
-    assert np.isfinite(load_classifier(model)(np.zeros((1, 64, 64, 3), np.float32)).logits).all()
 
 
 def test_for_people_specialize_prints_tables(vissum, run, parts):

@@ -85,7 +85,6 @@ def test_an_example_runs_from_the_command_line(
 ):
     photos = toys.write_photographs(tmp_path / "photos", {0: 3})
     (tmp_path / "short.toml").write_text(toys.SETTINGS)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
     arguments = ["run", photos, "--model", "user_networks:make_nnx", "--config", tmp_path / "short.toml"]
     monkeypatch.setattr(sys, "argv", ["vissum", *map(str, arguments), "--out", str(tmp_path / "run"), "--json"])
     with pytest.raises(SystemExit) as end:
@@ -214,7 +213,6 @@ def test_a_module_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.Mo
 def test_the_command_line_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "raising_network.py").write_text("def make():\n    raise RuntimeError('out of luck')\n")
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
     arguments = ["run", str(tmp_path), "--model", "raising_network:make", "--out", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", ["vissum", *arguments])
     with pytest.raises(SystemExit) as end:
