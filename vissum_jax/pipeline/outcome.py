@@ -14,6 +14,8 @@ from vissum_jax.pipeline.run import Run
 from vissum_jax.pipeline.stages import FAILED
 from vissum_jax.types import HAS_MASK
 
+_COLUMNS = ["image", "status", "reason", "drop_binary", "area", "transfer_drop"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassOutcome:
@@ -71,11 +73,13 @@ def _known(value: float) -> float | None:
 
 def outcome(run: Run) -> Outcome:
     """Collect the figures of a finished run."""
-    rows = run.mask_rows().to_pylist()
-    classes = []
+    run.require_masks()
+    classes: list[ClassOutcome] = []
+    failed: list[tuple[str, str]] = []
     for class_index, name in sorted(run.manifest.classes.items()):
-        own = [row for row in rows if row["class_index"] == class_index]
+        own = run.class_rows(class_index).select(_COLUMNS).to_pylist()
         masked = [row for row in own if row["status"] in HAS_MASK]
+        failed += [(row["image"], row["reason"]) for row in own if row["status"] in FAILED]
 
         def moment(column: str, take: Any, masked: list[dict] = masked) -> float | None:
             return float(take([row[column] for row in masked])) if masked else None
@@ -97,7 +101,4 @@ def outcome(run: Run) -> Outcome:
                 reason=result.reason,
             )
         )
-    return Outcome(
-        classes=tuple(classes),
-        failed=tuple((row["image"], row["reason"]) for row in rows if row["status"] in FAILED),
-    )
+    return Outcome(classes=tuple(classes), failed=tuple(failed))

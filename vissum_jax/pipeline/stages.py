@@ -78,13 +78,13 @@ def _read_own(
     return entries, read_unchanged(run, entries, own["content_sha256"].to_pylist()), mask_batch(own)
 
 
-def class_report(run: Run, rows: pa.Table, class_index: int) -> ClassReport:
-    """A class whose summaries are done, as pages show it.
+def class_report(run: Run, class_index: int) -> ClassReport:
+    """A class whose masks and summaries are done, as pages show it.
 
     Raises:
         ChangedError: If a photograph is not the one that its mask was found on.
     """
-    own = rows_of_class(rows, class_index)
+    own = run.class_rows(class_index)
     entries, images, masks = _read_own(run, own, class_index)
     soft = soft_masks(own)
     return ClassReport(
@@ -277,9 +277,8 @@ def report_stage(run: Run, progress: Progress, *, config: ReportConfig | None = 
     Raises:
         NotReadyError: If some masks or summaries are not done, or what was measured of them is damaged.
     """
-    rows = run.mask_rows()
     classes = sorted(run.manifest.classes)
-    require_done(run.storage, run.manifest, "summaries")
+    require_done(run.storage, run.manifest, "masks", "summaries")
     try:
         facts = _facts(run)
     except ValueError as error:
@@ -287,7 +286,7 @@ def report_stage(run: Run, progress: Progress, *, config: ReportConfig | None = 
     # Of several processes that come this far one writes at a time.
     with Leases(LocalFolder(run.folder), LeaseConfig()) as leases, leases.wait("report"):
         writer = ReportWriter(run.folder / "report", facts, config=config)
-        return _write_report(run, rows, classes, progress, writer)
+        return _write_report(run, classes, progress, writer)
 
 
 def _facts(run: Run) -> RunFacts:
@@ -310,11 +309,11 @@ def _facts(run: Run) -> RunFacts:
     )
 
 
-def _write_report(run: Run, rows: pa.Table, classes: Sequence[int], progress: Progress, writer: ReportWriter) -> Path:
+def _write_report(run: Run, classes: Sequence[int], progress: Progress, writer: ReportWriter) -> Path:
     progress.start("report", len(classes))
 
     def read(class_index: int) -> ClassReport:
-        found = class_report(run, rows, class_index)
+        found = class_report(run, class_index)
         return dataclasses.replace(found, perturbed=perturbed_pictures(found.images, found.masks))
 
     with ReadAhead(read, dict(itertools.pairwise(classes)).get) as reports:

@@ -76,14 +76,14 @@ def build_study(run: Run, finished: FinishedRun, out: Path, progress: Progress) 
     Raises:
         ValueError: The folder holds something else, or no class has a summary.
     """
-    rows = run.mask_rows()
+    run.require_masks()
     classes = sorted(run.manifest.classes)
     identity = study_id(run.manifest.fingerprint, (finished.summaries(index) for index in classes))
     with whole_folder(out, MARKER, _WHAT) as folder:
         writer = StudyWriter(folder)
         progress.start("study", len(classes))
         for class_index in classes:
-            writer.add_class(class_report(run, rows, class_index))
+            writer.add_class(class_report(run, class_index))
             progress.advance(1)
         writer.finish(identity)
         progress.finish()
