@@ -11,7 +11,6 @@ import warnings
 import zlib
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -119,8 +118,15 @@ def decode_soft(data: bytes, height: int, width: int) -> Float[np.ndarray, "h w"
     rows, columns = -(-height // _SOFT_STEP), -(-width // _SOFT_STEP)
     unpacked = zlib.decompressobj().decompress(data, rows * columns)  # never more than a mask holds
     small = np.frombuffer(unpacked, np.uint8).reshape(rows, columns) / np.float32(255)
-    whole = cv2.resize(small, (columns * _SOFT_STEP, rows * _SOFT_STEP), interpolation=cv2.INTER_LINEAR)
-    return whole[:height, :width]
+    return _between_middles(_between_middles(small).T).T[:height, :width]
+
+
+def _between_middles(squares: Float[np.ndarray, "k m"]) -> Float[np.ndarray, "K m"]:
+    """Pixels along the first axis from squares: linear between their middles, constant beyond the outer ones."""
+    before, after = np.concatenate([squares[:1], squares[:-1]]), np.concatenate([squares[1:], squares[-1:]])
+    offsets = (np.arange(_SOFT_STEP, dtype=np.float32) + 0.5) / _SOFT_STEP - 0.5
+    pixels = [squares + abs(t) * ((after if t > 0 else before) - squares) for t in offsets]
+    return np.stack(pixels, axis=1).reshape(-1, squares.shape[1])
 
 
 def mask_table(
