@@ -1,5 +1,7 @@
+import gc
 import itertools
 import re
+import weakref
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -451,6 +453,19 @@ def test_shares_a_hair_below_zero_are_zero(tmp_path):
     summaries = replace(report.summaries, summaries=(replace(first, importance=-1e-6), *others))
     write_report(tmp_path / "r", FACTS, [replace(report, summaries=summaries)])
     assert "importance 0.0\u202f% SSIM" in Page(tmp_path / "r" / "classes" / "1" / "index.html").text
+
+
+def test_a_class_is_forgotten_once_its_pages_are_written(tmp_path):
+    """Otherwise a report of a thousand classes would hold the pictures of many."""
+    writer, report = ReportWriter(tmp_path / "report", FACTS), make_class()
+    pictures = weakref.ref(report.images)
+    gc.disable()  # which finds what cycles of references hold, but seldom
+    try:
+        writer.add_class(report)
+        del report
+        assert pictures() is None
+    finally:
+        gc.enable()
 
 
 def test_a_class_is_added_once(tmp_path):

@@ -67,9 +67,20 @@ class ClassPages:
             PhotoView.of(report, row, _photo_page(row), panels[row], summaries, self._facts.class_names) for row in rows
         ]
         figures = ClassFigures.of(report, f"{folder}/index.html", self._exemplars(summaries, folder))
-        values = {"facts": self._facts, "config": self._config, "root": "../../", "figures": figures, "report": report}
+        # Not the report itself: a template's context is a cycle of references, and would keep all its pictures until
+        # Python looks for cycles, by when many classes have gone by.
+        height, width = report.images.shape[1:3]
+        values = {
+            "facts": self._facts,
+            "config": self._config,
+            "root": "../../",
+            "figures": figures,
+            "height": height,
+            "width": width,
+        }
         html = self._class_template.render(
             **values,
+            diagnostics=report.summaries.diagnostics,
             kept=[view for view in summaries if view.summary.kept],
             dropped=[view for view in summaries if not view.summary.kept],
             photos=photos,
@@ -80,6 +91,7 @@ class ClassPages:
             html = self._photo_template.render(
                 **values,
                 photo=photo,
+                has_soft=report.has_soft,
                 photos=len(photos),
                 before=photos[row - 1].page if row else "",
                 after=photos[row + 1].page if row + 1 < len(photos) else "",
