@@ -2,7 +2,7 @@
 
 - Networks with ImageNet's 1000 classes are the bundled one, which knows six kinds of rendered flowers. As `CLASSES`
   says, it answers "golden retriever" where it sees red petals.
-- Runs take few steps, `vissum bench` a moment.
+- Runs take few steps and photographs, comparisons of heat maps too; `vissum bench` takes a moment.
 - The processes that a command starts live in the same world, as does ``python -m stand_ins ARGUMENTS..``, the command
   line in a process of its own; with ``--engine ray`` there is a cluster of one node, whatever its address.
 """
@@ -24,6 +24,7 @@ import pytest
 from vissum_jax.cli import run as run_command
 from vissum_jax.cli import worker as worker_command
 from vissum_jax.cli.bench import bench
+from vissum_jax.cli.evaluate_heatmaps import heatmaps
 from vissum_jax.cli.main import main
 from vissum_jax.models.architecture import Architecture
 from vissum_jax.models.catalogue import ARCHITECTURES
@@ -50,6 +51,8 @@ FEW_STEPS = {
     "proposals": demo.SETTINGS["proposals"] | {"mode": "fast"},
 }
 """Settings of flowers, as the demo has them, that make a run short."""
+DEFAULTS = {bench: {"seconds": 0.1}, heatmaps: {"limit": 2, "rise_masks": 40}, run_command.run: {"limit": 4}}
+"""Options of commands that are not given, which make them short."""
 
 _WEIGHTS = "STAND_IN_WEIGHTS"
 _NEVER = -30.0  # the logit of a class that no flower is taken for
@@ -74,7 +77,9 @@ def live_here(patch: pytest.MonkeyPatch, weights: Path) -> None:
     for name in NETWORKS:
         patch.setitem(ARCHITECTURES, name, _network(name))
     patch.setattr("vissum_jax.pipeline.RunConfig", _short_run)
-    patch.setitem(bench.__kwdefaults__, "seconds", 0.1)
+    for command, options in DEFAULTS.items():
+        for name, value in options.items():
+            patch.setitem(command.__kwdefaults__, name, value)
     patch.setattr("vissum_jax.cli.run._prepare_apart", prepare_apart)
     patch.setattr("vissum_jax.cli.worker._serve", serve)
     patch.setattr("vissum_jax.cli.worker._serve_on_ray", serve_on_ray)

@@ -24,28 +24,42 @@ LAID_OUT = {
     "docs/interpretation.md": "interpreted",
     "docs/summaries.md": "splits",
 }
-"""Fixtures: what blocks that take long want to find in the reader's folder besides the demo, or as Python's names."""
+"""Fixtures: what is in the reader's folder besides the demo, or a name of Python's."""
+FOR_LONG_BLOCKS_ALONE = {
+    *("README.md", "docs/howto/cluster.md", "docs/howto/network.md"),
+    *("docs/howto/photographs.md", "docs/summaries.md"),
+}
+"""Pages of which no other block wants it."""
 
 
 def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("page", pages(), ids=name)
-def test_what_a_page_says_works(page, folder, monkeypatch):
-    reader = Reader(folder, monkeypatch)
+def read(page: Path, folder: Path, monkeypatch, request, *, patient: bool) -> None:
+    wanted = name(page) in LAID_OUT and (patient or name(page) not in FOR_LONG_BLOCKS_ALONE)
+    names = request.getfixturevalue(LAID_OUT[name(page)]) if wanted else None
+    reader = Reader(folder, monkeypatch, patient=patient, **names or {})
     for block in blocks(page):
         reader.follow(block)
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_what_a_page_says_works(page, folder, monkeypatch, request):
+    read(page, folder, monkeypatch, request, patient=False)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", [page for page in pages() if any(block.nightly for block in blocks(page))], ids=name)
 def test_what_takes_long_works_too(page, folder, monkeypatch, request):
-    names = request.getfixturevalue(LAID_OUT[name(page)]) if name(page) in LAID_OUT else None
-    reader = Reader(folder, monkeypatch, patient=True, **names or {})
-    for block in blocks(page):
-        reader.follow(block)
+    read(page, folder, monkeypatch, request, patient=True)
+
+
+def test_blocks_are_found():
+    code = [block for page in pages() for block in blocks(page) if block.language in ("python", "sh")]
+    assert len(code) > 40
+    assert sum(not block.nightly for block in code) > 10
 
 
 def assert_the_tour_finds_the_parts_that_make_the_classes(printed: str, shown: list[dict[str, str]]) -> None:
