@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests spend their time compiling, on one core each, or waiting; hence one more than two cores. A file stays in one
-# process, with what its tests share. Files come in their own order, as those with few tests are not the short ones.
-WORKERS ?= 3
+# Tests spend their time compiling, on one core each; a file stays in one process, with what its tests share. Files come
+# in their own order, as those with few tests are not the short ones.
+WORKERS ?= 2
 
 .PHONY: demo test test-slow parity lint docs tour format clean
 
