@@ -42,7 +42,7 @@ def forward_passes(config: CompactConfig) -> int:
 
 def search_passes(config: CompactConfig) -> int:
     """All evaluations of an image whose search does not stop early."""
-    return compact.first_gradients(config) + config.steps + forward_passes(config)
+    return compact.evaluations(config) + JUDGEMENTS
 
 
 def with_gradient(passes: float, config: CompactConfig) -> float:

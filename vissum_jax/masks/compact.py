@@ -165,6 +165,11 @@ def judgements(config: CompactConfig) -> int:
     return config.first_bisections + 1 + 2 * config.last_bisections
 
 
+def evaluations(config: CompactConfig) -> int:
+    """Network evaluations that `search` spends on an image whose search does not stop early."""
+    return first_gradients(config) + config.steps + judgements(config)
+
+
 class _Batch:
     """The masks that rankings stand for, on one batch of images."""
 

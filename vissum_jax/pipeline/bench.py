@@ -195,9 +195,8 @@ def run_trial(
 
 def most_passes(config: MaskConfig) -> int:
     """The most evaluations of the network that a preset spends on an image, the judgement of its mask among them."""
-    if isinstance(config, PhasedConfig):
-        return phased.evaluations(config) + _JUDGEMENTS
-    return compact.first_gradients(config) + config.steps + compact.judgements(config) + _JUDGEMENTS
+    searched = phased.evaluations(config) if isinstance(config, PhasedConfig) else compact.evaluations(config)
+    return searched + _JUDGEMENTS
 
 
 def rendered(spec: ClassifierSpec, count: int) -> UInt8[np.ndarray, "n h w 3"]:
