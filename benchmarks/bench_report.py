@@ -26,7 +26,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from vissum_jax._version import __version__
+from benchmarks.measuring import environment, show
 from vissum_jax.data import Decoded
 from vissum_jax.pipeline import RunConfig, start_run
 from vissum_jax.pipeline.run import Run
@@ -50,6 +50,7 @@ KEPT, DROPPED = (14, 12, 10, 8, 6), (5, 4, 3, 3)
 BOX = 64
 MODEL = "bench_report:make_classifier"
 CLASSES = 1000
+PACKAGES = ("numpy", "pillow", "opencv-contrib-python-headless", "jinja2", "pyarrow")
 # The kernel's own account of the process: what `getrusage` says of memory includes that of the parent before `exec`.
 _CHILD = """
 import time
@@ -222,6 +223,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="5 classes")
     parser.add_argument("--keep", type=Path, help="write the run here and leave it")
     options = parser.parse_args()
+    where = environment(PACKAGES)
     classes = 5 if options.quick else options.classes
     if not 1 <= classes <= CLASSES:
         parser.error(f"--classes must be in [1, {CLASSES}], got {classes}.")
@@ -237,10 +239,10 @@ def main() -> None:
         {"case": case, "metric": "files", "value": found.files, "unit": "files"},
     ]
     if options.json:
-        print(json.dumps({"versions": {"vissum-jax": __version__}, "results": rows}))
+        print(json.dumps({**where, "results": rows}))
         return
     for row in rows:
-        print(f"{row['case']}: {row['metric']} {row['value']:.1f} {row['unit']}")
+        print(show(row))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ SHORTER = {
     "benchmarks.suite": ("--device", "cpu", "--quick"),
     "benchmarks/bench_matching.py": ("--quick",),
     "benchmarks/bench_pipeline.py": ("--quick",),
+    "benchmarks/bench_report.py": ("--quick",),
     "benchmarks/eval_an8flower.py": (
         *("--variants", "single-6c", "--train", "4", "--test", "3"),
         *("--rise-masks", "8", "--out", "."),
