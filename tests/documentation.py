@@ -45,7 +45,7 @@ SHORTER = {
 }
 """Options that make the programs which a page names short."""
 NEEDS_MORE = {"benchmarks/bench_masks.py"}
-"""Programs that are not executed, as they need PyTorch and real weights; their options are read."""
+"""Programs that need PyTorch: here their options are read; `make parity` executes them (tests/test_bench_masks.py)."""
 _MARK = re.compile(r"<!-- nightly: (.+) -->")
 _COMMAND = re.compile(r"\s*(vissum|python|pip|make)\s")
 _VARIABLE = re.compile(r"([A-Z]+)=(.*)")
