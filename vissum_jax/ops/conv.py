@@ -1,9 +1,9 @@
 """Convolution with the kernel that is fastest on the backend at hand.
 
 XLA's CPU backend runs grouped convolutions 20 to 80 times slower than the same sum written as shifted
-multiply-adds, 1x1 convolutions several times slower than matrix products, 3x3 convolutions with all their products,
-and input gradients up to three times slower than they could be. GPUs and TPUs have kernels of their own for all of
-them and get the plain convolution. The numbers agree to rounding.
+multiply-adds, 1x1 convolutions several times slower than matrix products, wide 3x3 convolutions without Winograd's
+saving, and input gradients up to three times slower than they could be. GPUs and TPUs have kernels of their own for
+all of them and get the plain convolution. The numbers agree to rounding.
 """
 
 import functools
@@ -80,26 +80,26 @@ def _plain(images: Array, kernel: Array, stride: int, pads: Pads, groups: int = 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _dense(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """A convolution, and its input gradient, in the forms that the CPU backend runs fastest."""
-    return _direct(images, kernel, stride, pads)
+    return _fastest(images, kernel, stride, pads)
 
 
-def _direct(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
+def _fastest(images: Array, kernel: Array, stride: int, pads: Pads) -> Array:
     """Winograd's form where it pays, else XLA's own convolution.
 
     The latter never without padding: without, the CPU backend runs it three to six times slower.
     """
-    _, height, width, channels = images.shape
+    height, width, channels = images.shape[1:]
     same = stride == 1 and kernel.shape[:2] == (3, 3) and pads == ((1, 1), (1, 1))
     if same and winograd_pays(height, width, channels, kernel.shape[3]):
         return conv3x3_winograd(images, kernel)
     if pads != ((0, 0), (0, 0)):
         return _plain(images, kernel, stride, pads)
-    rows = (images.shape[1] - kernel.shape[0]) // stride + 1
+    rows = (height - kernel.shape[0]) // stride + 1
     return _plain(images, kernel, stride, ((0, 1), (0, 0)))[:, :rows]
 
 
 def _dense_forward(images: Array, kernel: Array, stride: int, pads: Pads) -> tuple[Array, tuple[Array, Array]]:
-    return _direct(images, kernel, stride, pads), (images, kernel)
+    return _fastest(images, kernel, stride, pads), (images, kernel)
 
 
 def _dense_backward(stride: int, pads: Pads, kept: tuple[Array, Array], upstream: Array) -> tuple[Array, Array]:
@@ -114,7 +114,7 @@ def _dense_backward(stride: int, pads: Pads, kept: tuple[Array, Array], upstream
     (top, bottom), (left, right) = pads
     reach_h, reach_w = kernel.shape[0] - 1, kernel.shape[1] - 1
     opposite = ((reach_h - top, reach_h - bottom), (reach_w - left, reach_w - right))
-    return _direct(upstream, flipped, 1, opposite), to_kernel
+    return _fastest(upstream, flipped, 1, opposite), to_kernel
 
 
 _dense.defvjp(_dense_forward, _dense_backward)
