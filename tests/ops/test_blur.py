@@ -13,6 +13,7 @@ from skimage.transform import resize
 
 from vissum_jax.ops.blur import (
     ScaleSpaceConfig,
+    _interpolate,
     effective_width,
     gaussian_blur,
     gaussian_kernel,
@@ -122,6 +123,22 @@ def test_gradient_is_finite_at_the_ends_and_whole_at_full_blur():
     # A binary mask lies exactly on this bound: half a gradient would bias every step taken from it.
     np.testing.assert_allclose(slope(10.0), slope(9.999), rtol=1e-2)
     assert slope(10.5) == 0.0
+
+
+def test_gradient_is_that_of_the_weighted_sum():
+    """Written out by hand; JAX derives it from the sum itself."""
+    rng = np.random.default_rng(6)
+    levels = jnp.asarray(rng.normal(size=(CONFIG.levels + 1, 3, 20, 30)), jnp.float32)
+    # Beside positions in between those on the levels, at the ends and, where the basis changes pieces, next to them.
+    position = rng.uniform(0, CONFIG.levels - 1, (20, 30))
+    position[0] = np.linspace(0, CONFIG.levels - 1, 30).round()
+    position = jnp.asarray(position, jnp.float32)
+    cotangent = jnp.asarray(rng.normal(size=(20, 30, 3)), jnp.float32)
+    value, ours = jax.vjp(_interpolate, levels, position)
+    expected_value, expected = jax.vjp(_interpolate.__wrapped__, levels, position)
+    np.testing.assert_array_equal(value, expected_value)
+    for found, wanted in zip(ours(cotangent), expected(cotangent), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_vmap_and_eager_equal_jit():

@@ -48,14 +48,14 @@ class VaryingBlur:
 
     scale: ScaleSpaceConfig = field(default_factory=ScaleSpaceConfig)
 
-    def prepare(self, image: Float[Array, "h w 3"]) -> Float[Array, "levels+1 h w 3"]:
+    def prepare(self, image: Float[Array, "h w 3"]) -> Float[Array, "levels+1 3 h w"]:
         """Blur the image at every width of the scale space."""
         return scale_space(image, self.scale)
 
     def apply(
         self,
         image: Float[Array, "h w 3"],
-        prepared: Float[Array, "levels+1 h w 3"],
+        prepared: Float[Array, "levels+1 3 h w"],
         mask: Float[Array, "h w"],
     ) -> Float[Array, "h w 3"]:
         """Interpolate the scale space at sigma_max (1 - m)."""

@@ -8,10 +8,12 @@ beats a convolution on every backend and reflection at the borders costs nothing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -139,15 +141,15 @@ def gaussian_blur(image: Float[Array, "h w *c"], sigma: float, *, radius: int | 
     return jnp.einsum("ij,jk...,lk->il...", rows, image, columns, precision="highest")
 
 
-def scale_space(image: Float[Array, "h w c"], config: ScaleSpaceConfig) -> Float[Array, "levels+1 h w c"]:
-    """Blur an image at every width of `config.sigmas`."""
+def scale_space(image: Float[Array, "h w c"], config: ScaleSpaceConfig) -> Float[Array, "levels+1 c h w"]:
+    """Blur an image at every width of `config.sigmas`; channels first, so that pixels lie side by side in memory."""
     rows = np.stack([gaussian_matrix(image.shape[0], sigma) for sigma in config.sigmas])
     columns = np.stack([gaussian_matrix(image.shape[1], sigma) for sigma in config.sigmas])
-    return jnp.einsum("sij,jkc,slk->silc", rows, image, columns, precision="highest")
+    return jnp.einsum("sij,jkc,slk->scil", rows, image, columns, precision="highest")
 
 
 def varying_blur(
-    levels: Float[Array, "levels+1 h w c"], sigma: Float[Array, "h w"], config: ScaleSpaceConfig
+    levels: Float[Array, "levels+1 c h w"], sigma: Float[Array, "h w"], config: ScaleSpaceConfig
 ) -> Float[Array, "h w c"]:
     """Blur every pixel by its own width: Phi(u) = sum_v g_{sigma(u)}(v - u) x(v) (VS 3.1).
 
@@ -163,13 +165,53 @@ def varying_blur(
     # Not jnp.clip, which halves the gradient at the bound itself, where binary masks are.
     sigma = jnp.where(sigma > config.sigma_max, config.sigma_max, sigma)
     position = jnp.arcsinh(effective_width(sigma) / config.onset) / config.step
-    result = jnp.zeros_like(levels[0])
-    for k in range(config.levels + 1):
-        weight = _catmull_rom(position - k)
-        if k == 1:  # level -1 equals level 1: a Gaussian blur is even in its width
-            weight = weight + _catmull_rom(position + k)
-        result = result + weight[..., None] * levels[k]
-    return result
+    # Compilers would fuse the position, with its exponentials, into each channel's sum and compute it for each anew.
+    return _interpolate(levels, jax.lax.optimization_barrier(position))
+
+
+@jax.custom_vjp
+def _interpolate(levels: Float[Array, "n c h w"], position: Float[Array, "h w"]) -> Float[Array, "h w c"]:
+    """sum_k w(position - k) levels[k]: level k is reached at position k.
+
+    The derivative is written out because it is one more such sum, dw/dposition for w. What is derived automatically
+    goes through the terms of each weight one by one and takes twice as long.
+    """
+    channels = [
+        sum(_weight(_catmull_rom, position, k) * level[channel] for k, level in enumerate(levels))
+        for channel in range(levels.shape[1])
+    ]
+    # Kept apart from what reads it: stacked channels fused into that are summed anew for each of its elements.
+    return jax.lax.optimization_barrier(jnp.stack(channels, axis=-1))
+
+
+def _interpolate_forward(
+    levels: Float[Array, "n c h w"], position: Float[Array, "h w"]
+) -> tuple[Float[Array, "h w c"], tuple[Array, Array]]:
+    return _interpolate(levels, position), (levels, position)
+
+
+def _interpolate_backward(
+    kept: tuple[Array, Array], gradient: Float[Array, "h w c"]
+) -> tuple[Float[Array, "n c h w"], Float[Array, "h w"]]:
+    levels, position = kept
+    channels = jnp.moveaxis(gradient, -1, 0)
+    in_levels = jnp.stack([_weight(_catmull_rom, position, k) * channels for k in range(len(levels))])
+    in_position = sum(
+        _weight(_catmull_rom_slope, position, k) * sum(g * level for g, level in zip(channels, levels[k], strict=True))
+        for k in range(len(levels))
+    )
+    return in_levels, jnp.asarray(in_position)
+
+
+_interpolate.defvjp(_interpolate_forward, _interpolate_backward)
+
+
+def _weight(
+    basis: Callable[[Float[Array, "h w"]], Float[Array, "h w"]], position: Float[Array, "h w"], level: int
+) -> Float[Array, "h w"]:
+    """Weight of a level. A Gaussian blur is even in its width, so that level -1 is level 1 once more."""
+    weight = basis(position - level)
+    return weight + basis(position + level) if level == 1 else weight
 
 
 def _catmull_rom(distance: Float[Array, "h w"]) -> Float[Array, "h w"]:
@@ -178,3 +220,11 @@ def _catmull_rom(distance: Float[Array, "h w"]) -> Float[Array, "h w"]:
     inner = 1.0 + near**2 * (1.5 * near - 2.5)
     outer = 2.0 + near * (-4.0 + near * (2.5 - 0.5 * near))
     return jnp.where(near < 1.0, inner, jnp.where(near < 2.0, outer, 0.0))
+
+
+def _catmull_rom_slope(distance: Float[Array, "h w"]) -> Float[Array, "h w"]:
+    """Its derivative."""
+    near = jnp.abs(distance)
+    inner = near * (4.5 * near - 5.0)
+    outer = -4.0 + near * (5.0 - 1.5 * near)
+    return jnp.sign(distance) * jnp.where(near < 1.0, inner, jnp.where(near < 2.0, outer, 0.0))
