@@ -49,10 +49,8 @@ QUICK_CLASSES, QUICK_EACH, QUICK_SHARD_SIZE = 10, 20, 64
 BATCH = 64  # told, so that none is tried out
 TAR = 5000  # photographs of a tar file
 
-OVERRIDES = {
-    "masks": {"steps": 4, "first_bisections": 1, "last_bisections": 1},
-    "proposals": {"mode": "fast", "min_side": 8, "max_proposals": 20},
-}
+# Masks are searched as they are in earnest: a shorter search would leave the device less to do than any real run.
+OVERRIDES = {"proposals": {"mode": "fast", "min_side": 8, "max_proposals": 20}}
 
 
 def colour(class_index: int) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vissum_jax.analysis.bootstrap import BootstrapConfig, paired_difference
-from vissum_jax.analysis.parts_comparison import over_classes, parts_markdown
+from vissum_jax.analysis.parts_comparison import over_classes, parts_markdown, share_of_members
 
 CONFIG = BootstrapConfig(resamples=200)
 METHODS = ("summaries", "k_means")
@@ -77,15 +77,23 @@ def test_without_any_value_there_are_no_figures():
     assert found["stability"] is None
 
 
+def test_a_share_of_the_members_counts_large_classes_more():
+    classes = [entry("wren", scores(0.8, 0.4, members=30, without_part=0.5), None), CLASSES[1], CLASSES[2]]
+    assert share_of_members(classes, "without_part") == {"members": 40, "share": pytest.approx((15 + 1) / 40)}
+    assert share_of_members([CLASSES[2]], "without_part") == {"members": 0, "share": None}
+
+
 def test_the_tables_name_every_class_and_say_why_something_is_missing():
-    text = parts_markdown({**over_classes(CLASSES, METHODS, CONFIG), "classes": CLASSES})
+    without = share_of_members(CLASSES, "without_part")
+    text = parts_markdown({**over_classes(CLASSES, METHODS, CONFIG), "without_part": without, "classes": CLASSES})
     lines = text.splitlines()
     assert lines[2].startswith("| summaries | 3 | 2.0 | 10.0 | 0.633 | 0.367 | 1.727 |")
     assert lines[3] == "| shuffled | 3 | - | - | 0.367 | - | - | - | - | - | +0.267 (+0.000 to +0.400) |"
     assert lines[4].startswith("| k-means | 2 |")
     assert lines[4].endswith("| +0.250 (+0.200 to +0.300) |")
-    assert lines[6].endswith(": 0.600.")
-    crow, none = lines[11:13]
+    assert lines[6] == "Of the summaries' 30 members, all classes together, 0.100 show no part."
+    assert lines[8].endswith(": 0.600.")
+    crow, none = lines[13:15]
     assert crow == "| crow\\|jay | 2 | 10 | 0.600 | 0.200 | 3.000 | 0.500 | 3 | 0.100 | 0.700 | 0.300 |"
     assert none == "| none | 0 | 0 | - | - | - | - | 0 | - | - | - |"
     assert lines[-2:] == ["- none: no member.", "- half, k-means: NaN."]

@@ -23,6 +23,9 @@ TITLES = {
 ON_OWN_PART = "on_own_part"
 """Share of the members on a part that makes their class, where that is known."""
 
+WITHOUT_PART = "without_part"
+"""Share of the members inside whose box no part is annotated."""
+
 _HEADINGS = {
     "summaries": "groups",
     "members": "members",
@@ -31,7 +34,7 @@ _HEADINGS = {
     "gain": "purity / shuffled",
     "nmi": "NMI",
     "parts": "parts",
-    "without_part": "without part",
+    WITHOUT_PART: "without part",
     ON_OWN_PART: "on own part",
 }
 _COUNTS = ("summaries", "members", "parts")
@@ -73,6 +76,22 @@ def over_classes(classes: Sequence[Entry], methods: Sequence[str], config: Boots
     return {"over_classes": means, "stability": _mean(np.array(stabilities)), "differences": differences}
 
 
+def share_of_members(classes: Sequence[Entry], name: str) -> dict[str, Any]:
+    """A share of the summaries' members of all classes together, where `over_classes` counts classes alike.
+
+    Args:
+        classes: Measures of each class.
+        name: `WITHOUT_PART` or `ON_OWN_PART`.
+
+    Returns:
+        `members`, how many there are, and their `share`, None if there are none.
+    """
+    own = [entry["methods"][OURS] for entry in classes]
+    members = sum(scores["members"] for scores in own)
+    found = sum(scores["members"] * scores[name] for scores in own if scores["members"])
+    return {"members": members, "share": found / members if members else None}
+
+
 def parts_markdown(values: Mapping[str, Any]) -> str:
     """The tables for people: over classes, then class by class."""
     measures = [name for name in _HEADINGS if name != ON_OWN_PART or ON_OWN_PART in values]
@@ -87,6 +106,9 @@ def parts_markdown(values: Mapping[str, Any]) -> str:
     blank[measures.index("purity")] = _text(own["shuffled_purity"], ".3f")
     lines.insert(1, [TITLES[SHUFFLED], str(own["classes"]), *blank, _interval(chance)])
     out = markdown(["grouping", "classes", *measure_headings, "summaries' purity minus it"], lines)
+    without = values[WITHOUT_PART]
+    out += f"\nOf the summaries' {without['members']} members, all classes together, "
+    out += f"{_text(without['share'], '.3f')} show no part.\n"
     stability = _text(values["stability"], ".3f")
     if ON_OWN_PART in values:
         own_part = values[ON_OWN_PART]

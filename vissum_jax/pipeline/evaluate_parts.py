@@ -17,7 +17,15 @@ from vissum_jax._version import __version__
 from vissum_jax.analysis.bootstrap import BootstrapConfig
 from vissum_jax.analysis.concepts import ConceptConfig
 from vissum_jax.analysis.parts import PartConfig
-from vissum_jax.analysis.parts_comparison import ON_OWN_PART, OURS, TITLES, over_classes, parts_markdown
+from vissum_jax.analysis.parts_comparison import (
+    ON_OWN_PART,
+    OURS,
+    TITLES,
+    WITHOUT_PART,
+    over_classes,
+    parts_markdown,
+    share_of_members,
+)
 from vissum_jax.pipeline.finished import open_finished
 from vissum_jax.pipeline.half_stability import half_stability
 from vissum_jax.pipeline.memory import default_batch_size
@@ -163,10 +171,11 @@ def evaluate_parts(plan: PartsPlan, progress: Progress) -> dict[str, Any]:
         "parts": list(plan.truth.names),
         "configuration": json.loads(json.dumps(dataclasses.asdict(plan.config))),
         **over_classes(classes, methods, plan.config.bootstrap),
+        WITHOUT_PART: share_of_members(classes, WITHOUT_PART),
         "classes": classes,
     }
     if plan.truth.tells_own_parts:
-        values[ON_OWN_PART] = _on_own_part(classes)
+        values[ON_OWN_PART] = share_of_members(classes, ON_OWN_PART)
     purity = {TITLES[name]: [entry["methods"].get(name, {}).get("purity") for entry in classes] for name in methods}
     shuffled = [entry["methods"][OURS]["shuffled_purity"] for entry in classes]
     picture = parts_picture([entry["class_name"] for entry in classes], purity, shuffled)
@@ -174,14 +183,6 @@ def evaluate_parts(plan: PartsPlan, progress: Progress) -> dict[str, Any]:
     write_atomically(plan.folder / PARTS_PLOT, picture)
     write_atomically(plan.folder / PARTS_VALUES, json.dumps(values, indent=1, allow_nan=False).encode())
     return values
-
-
-def _on_own_part(classes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Share of the summaries' members, of all classes together, that show a part that makes their class."""
-    own = [entry["methods"][OURS] for entry in classes]
-    members = sum(scores["members"] for scores in own)
-    hits = sum(scores["members"] * scores[ON_OWN_PART] for scores in own if scores["members"])
-    return {"members": members, "share": hits / members if members else None}
 
 
 def _store(plan: PartsPlan) -> PartStore:
