@@ -13,7 +13,7 @@ from benchmarks.bench_batch import CLASSES, EACH, SHARD_SIZE, measure
 from vissum_jax.pipeline.status import run_status
 
 OVERHEAD = 0.05
-"""Most that parts may cost outside their work, by the whole."""
+"""Most that parts may cost outside their work, and masks outside the device's, by the whole."""
 
 
 def run_through(tmp_path, *, classes, each, shard_size):
@@ -47,3 +47,4 @@ def test_the_simulated_imagenet_runs_through_with_little_overhead(tmp_path, caps
         print(f"\n{json.dumps(rows, indent=1)}")
     for row in rows[-2:]:
         assert row["share_outside_parts"] < OVERHEAD, row
+    assert rows[-2]["share_outside_device"] < OVERHEAD, rows[-2]
