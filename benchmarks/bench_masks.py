@@ -161,12 +161,13 @@ def main() -> None:
     parser.add_argument("--model", choices=("googlenet-bvlc", "efficientnet-lite0"), default="googlenet-bvlc")
     parser.add_argument("--weights", type=Path, default=Path(__file__).parents[2] / "shared/data/weights")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--iterations", type=int, help=f"of a measured loop, {ITERATIONS} by default")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and iterations")
     options = parser.parse_args()
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     where = environment(("jax", "jaxlib", "torch", "numpy"))
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
-    iterations = QUICK_ITERATIONS if options.quick else ITERATIONS
+    iterations = options.iterations or (QUICK_ITERATIONS if options.quick else ITERATIONS)
     images = smooth_images(BATCH, ARCHITECTURES[options.model].input_size)
     peer = find_peer(options.model, images, options.weights, Path())
     peer.network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
