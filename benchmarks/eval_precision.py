@@ -28,6 +28,7 @@ from vissum_jax.analysis.randomisation import intersection_over_union
 from vissum_jax.cli.main import use_compilation_cache
 from vissum_jax.masks.config import CompactConfig
 from vissum_jax.masks.extract import extract
+from vissum_jax.masks.perturbation import TRANSFERS
 from vissum_jax.models import load_classifier
 from vissum_jax.pipeline.measure_masks import measure_binary
 from vissum_jax.pipeline.memory import count_regions, default_batch_size
@@ -37,16 +38,9 @@ COMPACT = CompactConfig()
 FIRST = "float32"
 SEARCHES = {FIRST: ("float32", 0), "float32, another seed": ("float32", 1), "bfloat16": ("bfloat16", 0)}
 """Precision and seed of each search."""
-MEASURES = (
-    "drop",
-    "area",
-    "transfer_mean_colour",
-    "transfer_inpainting",
-    "transfer_noise",
-    "components",
-    "passes",
-    "iou",
-)
+COMPARED = ("drop", "area", *(f"transfer_{name}" for name in TRANSFERS), "components", "passes")
+"""Measures whose difference to the first search is given."""
+MEASURES = (*COMPARED, "iou")
 PACKAGES = ("jax", "jaxlib", "numpy")
 
 
@@ -92,24 +86,21 @@ def main() -> None:
         columns[name] = {**measured, "passes": masks.passes, "iou": np.array(overlap)}
         print(f"{name}: {_line(columns[name])}", file=sys.stderr, flush=True)
 
-    values: dict[str, Any] = {
+    searches: dict[str, dict[str, Any]] = {}
+    for name, found in columns.items():
+        searches[name] = {measure: float(np.mean(found[measure])) for measure in MEASURES}
+        searches[name]["reaches_99"] = float(np.mean(found["drop"] >= COMPACT.target_drop))
+        searches[name]["minus_float32"] = {
+            measure: vars(paired_difference(found[measure], columns[FIRST][measure], BootstrapConfig()))
+            for measure in (() if name == FIRST else COMPARED)
+        }
+    values = {
         **environment(PACKAGES),
         "model": judge.spec.name,
         "weights_sha256": judge.spec.weights_sha256,
         "images": len(photographs.names),
         "classes": classes,
-        "searches": {
-            name: {
-                **{measure: float(np.mean(found[measure])) for measure in MEASURES},
-                "reaches_99": float(np.mean(found["drop"] >= COMPACT.target_drop)),
-                "minus_float32": {
-                    measure: vars(paired_difference(found[measure], columns[FIRST][measure], BootstrapConfig()))
-                    for measure in MEASURES[:-1]
-                    if name != FIRST
-                },
-            }
-            for name, found in columns.items()
-        },
+        "searches": searches,
     }
     path = options.out / f"precision_{judge.spec.name}.json"
     write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())
